@@ -1,0 +1,61 @@
+# Souk's commands. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+CLEAN ?=
+
+# souk runs as the recipe's own process, so that Ctrl-C and kill reach it.
+SOUK := exec bin/souk
+
+.PHONY: help up down status doctor env build plan apply destroy test test-unit lint fmt measure FORCE
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+bin/souk: FORCE
+	@command -v go >/dev/null || { echo "make: go is not on PATH: install Go 1.26 or newer" >&2; exit 1; }
+	@GOFLAGS=-buildvcs=false go build -o bin/souk ./cmd/souk
+
+up: bin/souk ## bring everything up, or repair what is missing
+	@$(SOUK) up
+
+down: bin/souk ## stop everything; CLEAN=1 also removes all data
+	@$(SOUK) down $(if $(filter-out 0,$(CLEAN)),--clean)
+
+status: bin/souk ## show every server and job
+	@$(SOUK) status
+
+doctor: bin/souk ## check that this machine can run Souk
+	@$(SOUK) doctor
+
+build: bin/souk ## only build and fetch the servers, into the cache
+	@$(SOUK) build
+
+plan: bin/souk ## show what terraform/ would change
+	@$(SOUK) plan
+
+apply: bin/souk ## make Vault, Consul and Nomad what terraform/ says
+	@$(SOUK) apply
+
+destroy: bin/souk ## undo what apply made
+	@$(SOUK) destroy
+
+test: bin/souk ## every test, on a stack of its own; leaves nothing running
+	@bin/souk build
+	GOFLAGS=-buildvcs=false go test -race -timeout 60m ./...
+
+test-unit: ## the tests that need no server
+	GOFLAGS=-buildvcs=false go test -race -short ./...
+
+lint: bin/souk ## vet, staticcheck, golangci-lint, tofu, nomad, consul
+	go vet ./...
+	go tool -modfile=stack/lint/go.mod staticcheck ./...
+	@bin/souk lint
+
+fmt: bin/souk ## format Go, HCL and Terraform files
+	gofmt -w $$(git ls-files '*.go')
+	@bin/souk lint --fix
+
+measure: bin/souk ## time a warm start and sum the memory; prints the figures of the README
+	@$(SOUK) measure
+
+FORCE:

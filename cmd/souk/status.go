@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/shirou/gopsutil/v4/process"
+	"github.com/spf13/cobra"
+
+	"souk/internal/hashistack"
+	"souk/stack"
+)
+
+// row is one server or job in `souk status`.
+type row struct {
+	Name    string `json:"name"`
+	Kind    string `json:"kind"`   // agent or job
+	Health  string `json:"health"` // healthy, or what is wrong
+	Address string `json:"address,omitempty"`
+	Version string `json:"version,omitempty"`
+	Memory  uint64 `json:"memory_bytes"` // resident, all processes; shared pages count in each
+}
+
+const healthy = "healthy"
+
+func statusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show every server and job: health, address, version, memory",
+		Long:  "Show every server and job: health, address, version, memory. The exit code is 1 if anything is not healthy.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := newApp(os.Stdout)
+			if err != nil {
+				return err
+			}
+			if !a.Exists() {
+				return fmt.Errorf("nothing has been set up in %s yet: run `make up`", a.Home)
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), 15*time.Second)
+			defer cancel()
+			rows, err := a.status(ctx)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(os.Stdout)
+				enc.SetIndent("", "  ")
+				err = enc.Encode(rows)
+			} else {
+				err = a.printStatus(rows)
+			}
+			for _, r := range rows {
+				if r.Health != healthy {
+					return errors.Join(err, fmt.Errorf("%s is %s: `make up` repairs it", r.Name, r.Health))
+				}
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: a list of objects with name, kind, health, address, version, memory_bytes")
+	return cmd
+}
+
+func (a *app) printStatus(rows []row) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKIND\tHEALTH\tADDRESS\tVERSION\tMEMORY")
+	var sum uint64
+	for _, r := range rows {
+		sum += r.Memory
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Kind, r.Health, r.Address, r.Version, mib(r.Memory))
+	}
+	fmt.Fprintf(w, "all\t\t\t\t\t%s\n", mib(sum))
+	return w.Flush()
+}
+
+func mib(bytes uint64) string {
+	if bytes == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}
+
+func (a *app) status(ctx context.Context) ([]row, error) {
+	memory, err := a.memory()
+	if err != nil {
+		return nil, err
+	}
+	rows := a.agentRows(ctx)
+	rows = append(rows, a.jobRows(ctx)...)
+	for i := range rows {
+		rows[i].Memory = memory[rows[i].Name]
+	}
+	return rows, nil
+}
+
+// agentRows asks each agent itself.
+func (a *app) agentRows(ctx context.Context) []row {
+	s := a.hashistack()
+	rows := make([]row, 0, len(hashistack.Agents))
+	for _, name := range hashistack.Agents {
+		r := row{Name: name, Kind: "agent", Health: healthy}
+		version, err := s.Health(ctx, name)
+		r.Version = version
+		switch {
+		case a.PID(name) == 0:
+			r.Health = "down"
+		case err != nil:
+			r.Health = "unhealthy (" + err.Error() + ")"
+		}
+		r.Address = map[string]string{"consul": s.ConsulAddr(), "vault": s.VaultAddr(), "nomad": s.NomadAddr()}[name]
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// jobRows lists the infra jobs, there or not, and every other service job.
+func (a *app) jobRows(ctx context.Context) []row {
+	d, err := a.deployer()
+	var jobs []*nomadapi.JobListStub
+	if err == nil {
+		jobs, _, err = d.Nomad.Jobs().List((&nomadapi.QueryOptions{Namespace: "*"}).WithContext(ctx))
+	}
+	byName := map[string]string{} // job -> namespace
+	for _, name := range infraJobs {
+		byName[name] = "infra"
+	}
+	for _, j := range jobs {
+		if j.Type == nomadapi.JobTypeService && !j.Stop {
+			byName[j.ID] = j.Namespace
+		}
+	}
+	versions := map[string]string{}
+	for _, s := range stack.Servers() {
+		versions[s.Name] = s.Version
+		if program, err := filepath.EvalSymlinks(a.Path("servers", s.Name)); err != nil || !strings.Contains(program, s.Version) {
+			versions[s.Name] = "from PATH"
+		}
+	}
+	var rows []row
+	for name, namespace := range byName {
+		r := row{Name: name, Kind: "job", Health: healthy, Version: versions[name]}
+		switch {
+		case err != nil:
+			r.Health = "unknown, as Nomad does not answer"
+		default:
+			if err := d.Healthy(ctx, namespace, name); err != nil {
+				r.Health = "unhealthy (" + err.Error() + ")"
+			}
+			if services, _, err := d.Consul.Catalog().Service(name, "", nil); err == nil && len(services) > 0 {
+				r.Address = fmt.Sprintf("%s:%d", services[0].ServiceAddress, services[0].ServicePort)
+			}
+		}
+		rows = append(rows, r)
+	}
+	sort.Slice(rows, func(i, j int) bool { return rows[i].Name < rows[j].Name })
+	return rows
+}
+
+// memory sums the resident bytes of every process by agent or job.
+func (a *app) memory() (map[string]uint64, error) {
+	all, err := a.Processes()
+	if err != nil {
+		return nil, err
+	}
+	sum := map[string]uint64{}
+	for _, p := range all {
+		info, err := p.MemoryInfo()
+		if err != nil {
+			continue // ended meanwhile
+		}
+		sum[owner(p)] += info.RSS
+	}
+	return sum, nil
+}
+
+// owner is the job that a process works for, else the agent: Nomad tells its tasks their job.
+func owner(p *process.Process) string {
+	env, _ := p.Environ()
+	for _, e := range env {
+		if job, ok := strings.CutPrefix(e, "NOMAD_JOB_ID="); ok {
+			return job
+		}
+	}
+	name, _ := p.Name()
+	if strings.HasPrefix(name, "postgresql-data") {
+		return "vault"
+	}
+	return name
+}

@@ -1,0 +1,27 @@
+# inventory: PostgreSQL and Kafka; verifies tokens with the keys of users.
+
+key "souk/${environment}/inventory" {
+  policy = "read"
+}
+
+# Its own entry: who may call it (intentions) is read with it.
+service "inventory" {
+  policy = "read"
+}
+
+service "postgres" {
+  policy = "read"
+}
+
+service "kafka" {
+  policy = "read"
+}
+
+service "users" {
+  policy = "read"
+}
+
+# An instance's address is its node's.
+node_prefix "" {
+  policy = "read"
+}

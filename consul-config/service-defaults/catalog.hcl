@@ -1,0 +1,4 @@
+# HTTP is what makes splitter and resolver entries possible.
+Kind     = "service-defaults"
+Name     = "catalog"
+Protocol = "http"

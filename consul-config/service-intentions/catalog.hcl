@@ -1,0 +1,7 @@
+# orders takes prices at placement.
+Kind = "service-intentions"
+Name = "catalog"
+Sources = [
+  { Name = "gateway", Action = "allow" },
+  { Name = "orders", Action = "allow" },
+]

@@ -1,0 +1,6 @@
+# Only people order.
+Kind = "service-intentions"
+Name = "orders"
+Sources = [
+  { Name = "gateway", Action = "allow" },
+]

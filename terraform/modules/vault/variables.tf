@@ -1,0 +1,53 @@
+variable "policies_dir" {
+  description = "Path of vault-policies: one <service>.hcl for each service; adding a file adds a service."
+  type        = string
+}
+
+variable "nomad_jwks_url" {
+  description = "Where Vault fetches the keys that verify Nomad's workload identities. It must answer at apply."
+  type        = string
+}
+
+variable "nomad_jwks_ca_pem" {
+  description = "CA certificates (PEM) for that URL; empty for plain HTTP or a CA that the system trusts."
+  type        = string
+  default     = ""
+}
+
+variable "audit_files" {
+  description = "Path of the log file of each audit device, by the device's name. Vault answers as long as one of them can be written."
+  type        = map(string)
+}
+
+variable "postgres_connection_url" {
+  description = "How Vault reaches PostgreSQL. It holds no password: peer authentication over a socket, or a client certificate."
+  type        = string
+
+  validation {
+    condition     = !can(regex("//[^/@]*:[^/@]*@|password=", var.postgres_connection_url))
+    error_message = "The connection URL must not hold a password."
+  }
+}
+
+variable "database_roles" {
+  description = "Services with a PostgreSQL database and how long their credentials live, in seconds."
+  type = map(object({
+    default_ttl = optional(number, 3600)
+    max_ttl     = optional(number, 86400)
+  }))
+  # probe's are short enough for a test to watch them expire.
+  default = {
+    inventory     = {}
+    orders        = {}
+    payments      = {}
+    users         = {}
+    notifications = {}
+    probe         = { default_ttl = 20, max_ttl = 60 }
+  }
+}
+
+variable "token_key_deletion_allowed" {
+  description = "Whether destroy may delete the key that signs user tokens, which ends every session for good."
+  type        = bool
+  default     = false
+}

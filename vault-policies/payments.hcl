@@ -1,0 +1,20 @@
+# payments: intents, refunds and the ledger.
+
+# A PostgreSQL user of its own, and the right to end it early when the pool has moved to the next.
+path "database/creds/payments" {
+  capabilities = ["read"]
+}
+
+path "sys/leases/revoke/database/creds/payments/*" {
+  capabilities = ["update"]
+}
+
+# Its mTLS certificate.
+path "pki/issue/payments" {
+  capabilities = ["update"]
+}
+
+# Secrets that a third party gave us.
+path "secret/data/souk/payments" {
+  capabilities = ["read"]
+}
