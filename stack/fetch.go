@@ -38,6 +38,10 @@ func (b *Builder) fetch(ctx context.Context, s Server, dir string, task Task) er
 	if err := unpackTXZ(archives[0], dir); err != nil {
 		return fmt.Errorf("unpack %s: %w", filepath.Base(archives[0]), err)
 	}
+	// What Maven's plugin keeps to know that it has unpacked this one.
+	if err := os.RemoveAll(filepath.Join(dir, ".unpacked")); err != nil {
+		return err
+	}
 	return os.Remove(archives[0])
 }
 

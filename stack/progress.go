@@ -57,7 +57,7 @@ func (l *lines) Notice(text string) { l.printf("  %s", text) }
 
 func (l *lines) Begin(total int) {
 	l.total = total
-	l.printf("%d servers to build or fetch, once", total)
+	l.printf("to build or fetch, once: %d servers", total)
 }
 
 func (l *lines) End() {}
@@ -113,7 +113,7 @@ func (b *bars) Notice(text string) {
 }
 
 func (b *bars) Begin(total int) {
-	fmt.Fprintf(b.out, "%d servers to build or fetch, once\n", total)
+	fmt.Fprintf(b.out, "to build or fetch, once: %d servers\n", total)
 	b.p = mpb.New(mpb.WithOutput(b.out), mpb.WithWidth(32), mpb.PopCompletedMode())
 	b.overall = b.p.AddBar(int64(total), mpb.BarPriority(1000), mpb.BarNoPop(),
 		mpb.PrependDecorators(decor.Name("all servers", decor.WC{W: 34, C: decor.DindentRight})),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -21,12 +20,12 @@ import (
 // app is one call of souk on one instance.
 type app struct {
 	*instance.Instance
-	out   io.Writer
+	out   *os.File
 	found map[string]stack.Found
 	java  string
 }
 
-func newApp(out io.Writer) (*app, error) {
+func newApp(out *os.File) (*app, error) {
 	in, err := instance.Open()
 	if err != nil {
 		return nil, err
@@ -47,7 +46,7 @@ func (a *app) locate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b := &stack.Builder{Root: a.Root, Cache: cache, Progress: stack.NewProgress(os.Stderr)}
+	b := &stack.Builder{Root: a.Root, Cache: cache, Progress: stack.NewProgress(a.out)}
 	a.found, err = b.Ensure(ctx, stack.Servers())
 	return err
 }

@@ -15,7 +15,7 @@ func terraformCommand(verb, short string) *cobra.Command {
 		// Flags are the tool's own: -auto-approve, -target, -detailed-exitcode ...
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := newApp(os.Stdout)
+			a, err := newApp(os.Stderr)
 			if err != nil {
 				return err
 			}

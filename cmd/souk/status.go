@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +29,7 @@ type row struct {
 	Health  string `json:"health"` // healthy, or what is wrong
 	Address string `json:"address,omitempty"`
 	Version string `json:"version,omitempty"`
-	Memory  uint64 `json:"memory_bytes"` // resident, all processes; shared pages count in each
+	Memory  uint64 `json:"memory_bytes"` // resident, over all of its processes
 }
 
 const healthy = "healthy"
@@ -167,7 +169,9 @@ func (a *app) jobRows(ctx context.Context) []row {
 	return rows
 }
 
-// memory sums the resident bytes of every process by agent or job.
+// memory sums the resident bytes of every process by agent or job. A page that
+// several share counts once, in parts (Linux's proportional set size): PostgreSQL
+// and Nomad have many processes of the same program.
 func (a *app) memory() (map[string]uint64, error) {
 	all, err := a.Processes()
 	if err != nil {
@@ -175,13 +179,25 @@ func (a *app) memory() (map[string]uint64, error) {
 	}
 	sum := map[string]uint64{}
 	for _, p := range all {
-		info, err := p.MemoryInfo()
-		if err != nil {
-			continue // ended meanwhile
-		}
-		sum[owner(p)] += info.RSS
+		sum[owner(p)] += resident(p)
 	}
 	return sum, nil
+}
+
+var proportional = regexp.MustCompile(`(?m)^Pss:\s+(\d+) kB$`)
+
+// resident is 0 for a process that has ended meanwhile.
+func resident(p *process.Process) uint64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.Pid))
+	if m := proportional.FindSubmatch(raw); err == nil && m != nil {
+		kb, _ := strconv.ParseUint(string(m[1]), 10, 64)
+		return kb << 10
+	}
+	info, err := p.MemoryInfo()
+	if err != nil {
+		return 0
+	}
+	return info.RSS
 }
 
 // owner is the job that a process works for, else the agent: Nomad tells its tasks their job.

@@ -14,7 +14,7 @@ import (
 // upConsul starts Consul, bootstraps its ACLs and gives each agent a token that
 // allows no more than it needs. The policies are consul-config/agents/<name>.hcl.
 func (s *Stack) upConsul(ctx context.Context, did func(string)) error {
-	if err := s.ensure(ctx, "consul", "", did, "agent"); err != nil {
+	if err := s.ensure(ctx, "consul", "", did, "agent", "-config-file"); err != nil {
 		return err
 	}
 	management, err := s.TokenSecret(consulManagement)

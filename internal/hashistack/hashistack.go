@@ -54,6 +54,7 @@ func (s *Stack) Up(ctx context.Context, did func(string)) error {
 }
 
 // ensure renders the agent's configuration and starts the agent if need be.
+// args end where the path of the configuration is to follow.
 func (s *Stack) ensure(ctx context.Context, name, consulToken string, did func(string), args ...string) error {
 	raw, err := os.ReadFile(filepath.Join(s.Root, "nomad", "agent", "dev", name+".hcl.tmpl"))
 	if err != nil {
@@ -76,7 +77,7 @@ func (s *Stack) ensure(ctx context.Context, name, consulToken string, did func(s
 		return err
 	}
 	path := s.Path(file)
-	started, err := s.Ensure(ctx, instance.Agent{Name: name, Program: s.Programs[name], Args: append(args, "-config="+path), Config: path})
+	started, err := s.Ensure(ctx, instance.Agent{Name: name, Program: s.Programs[name], Args: append(args, path), Config: path})
 	if started && err == nil {
 		did("started " + name)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 )
@@ -17,7 +16,7 @@ func (s *Stack) upNomad(ctx context.Context, did func(string)) error {
 	if err != nil {
 		return err
 	}
-	if err := s.ensure(ctx, "nomad", token, did, "agent"); err != nil {
+	if err := s.ensure(ctx, "nomad", token, did, "agent", "-config"); err != nil {
 		return err
 	}
 	management, err := s.TokenSecret(nomadManagement)
@@ -31,7 +30,7 @@ func (s *Stack) upNomad(ctx context.Context, did func(string)) error {
 	return s.Await(ctx, "nomad", func(ctx context.Context) error {
 		q := (&nomadapi.QueryOptions{}).WithContext(ctx)
 		_, _, err := c.ACLTokens().Self(q)
-		if err != nil && strings.Contains(err.Error(), "ACL token not found") {
+		if err != nil && isForbidden(err) {
 			w := (&nomadapi.WriteOptions{}).WithContext(ctx)
 			if _, _, err := c.ACLTokens().BootstrapOpts(management, w); err != nil {
 				return fmt.Errorf("Nomad does not know secrets/%s: %w", nomadManagement, err)
@@ -58,6 +57,12 @@ func (s *Stack) upNomad(ctx context.Context, did func(string)) error {
 		}
 		return errors.New("its node is not ready yet")
 	})
+}
+
+// isForbidden: Nomad answers 403 to a token that it does not know.
+func isForbidden(err error) bool {
+	answer := nomadapi.UnexpectedResponseError{}
+	return errors.As(err, &answer) && answer.StatusCode() == http.StatusForbidden
 }
 
 // keysPublished wants a key at the address where Vault and Consul fetch what

@@ -39,7 +39,7 @@ func (s *Stack) upVault(ctx context.Context, did func(string)) error {
 	if err != nil {
 		return err
 	}
-	if err := s.ensure(ctx, "vault", token, did, "server"); err != nil {
+	if err := s.ensure(ctx, "vault", token, did, "server", "-config"); err != nil {
 		return err
 	}
 	c, err := s.vaultAs("")

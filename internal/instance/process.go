@@ -89,6 +89,7 @@ func (in *Instance) start(a Agent, digest string) error {
 	if in.Account.Drop {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(in.Account.UID), Gid: uint32(in.Account.GID)}
 	}
+	raiseFileLimit()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", a.Name, err)
 	}
@@ -110,6 +111,23 @@ func (in *Instance) start(a Agent, digest string) error {
 		_ = cmd.Process.Kill()
 	}
 	return err
+}
+
+// raiseFileLimit lets the agents, and through Nomad all jobs, open as many files
+// as the system allows: Elasticsearch and Kafka want 65,536, shells give 1,024.
+func raiseFileLimit() {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return
+	}
+	limit.Cur = limit.Max
+	if want := limit; os.Geteuid() == 0 && limit.Max < 65536 {
+		want.Cur, want.Max = 65536, 65536
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want) == nil {
+			return
+		}
+	}
+	_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
 // AgentEnv is all the environment that agents, and through Nomad all jobs, get:

@@ -145,7 +145,7 @@ job "elasticsearch" {
         data        = <<-EOT
           set -eu
           umask 077
-          home=${var.servers_dir}/elasticsearch
+          home="${var.servers_dir}/elasticsearch"
           # settings go where the node may write: it keeps a keystore of its own beside them
           conf=$NOMAD_TASK_DIR/config
           tmp=$NOMAD_TASK_DIR/tmp
@@ -154,7 +154,7 @@ job "elasticsearch" {
 
           export ES_TMPDIR="$tmp" LIBFFI_TMPDIR="$tmp"
           exec "${var.java}" -Xms${var.elasticsearch_heap} -Xmx${var.elasticsearch_heap} -XX:+UseSerialGC \
-            -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError -XX:-OmitStackTraceInFastThrow \
+            -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError -XX:-OmitStackTraceInFastThrow -XX:-UsePerfData \
             -Des.path.home="$home" -Des.path.conf="$conf" -Des.distribution.flavor=default -Des.distribution.type=zip \
             -Djava.security.manager=allow -Djava.io.tmpdir="$tmp" -Djna.tmpdir="$tmp" -Djna.nosys=true \
             -Djava.awt.headless=true -Djava.locale.providers=SPI,COMPAT -Dfile.encoding=UTF-8 \
@@ -173,8 +173,8 @@ job "elasticsearch" {
           cluster.name: souk
           node.name: souk-1
           discovery.type: single-node
-          path.data: ${var.data_dir}/elasticsearch/data
-          path.logs: {{ env "NOMAD_TASK_DIR" }}/logs
+          path.data: "${var.data_dir}/elasticsearch/data"
+          path.logs: "{{ env "NOMAD_TASK_DIR" }}/logs"
           network.host: {{ env "NOMAD_IP_http" }}
           http.port: ${var.elasticsearch_port}
           transport.port: ${var.elasticsearch_transport_port}

@@ -148,11 +148,11 @@ job "kafka" {
         data        = <<-EOT
           set -eu
           umask 077
-          home=${var.data_dir}/kafka
+          home="${var.data_dir}/kafka"
           data=$home/log
-          libs=${var.servers_dir}/kafka/libs
+          libs="${var.servers_dir}/kafka/libs"
           mkdir -p "$home"
-          tool() { "${var.java}" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libs/*" kafka.tools.StorageTool "$@"; }
+          tool() { "${var.java}" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp "$libs/*" kafka.tools.StorageTool "$@"; }
 
           # The id is kept apart from the log, so that it stays the cluster's own however often formatting is interrupted;
           # the log appears under its name only when it is formatted.
@@ -168,7 +168,7 @@ job "kafka" {
           fi
 
           exec "${var.java}" -Xms${var.kafka_heap} -Xmx${var.kafka_heap} -XX:+UseSerialGC -XX:MaxDirectMemorySize=64m \
-            -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
+            -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData -Djava.io.tmpdir="$NOMAD_TASK_DIR" -Djava.awt.headless=true \
             -Dlog4j2.configurationFile="$NOMAD_TASK_DIR/log4j2.properties" \
             -cp "$libs/*" kafka.Kafka local/server.properties
         EOT

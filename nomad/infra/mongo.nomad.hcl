@@ -126,17 +126,17 @@ job "mongo" {
         data        = <<-EOT
           set -eu
           umask 077
-          server=${var.servers_dir}/mongo
-          data=${var.data_dir}/mongo
+          server="${var.servers_dir}/mongo"
+          data="${var.data_dir}/mongo"
           mkdir -p "$data"
 
           # the compiler, unlike the launcher, takes no wildcard
           classpath=$(printf '%s:' "$server"/libs/*.jar)
           # Compiled apart from the server, which would otherwise carry the compiler's memory for as long as it runs.
-          "${var.java}" -Xmx96m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -m jdk.compiler/com.sun.tools.javac.Main \
+          "${var.java}" -Xmx96m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -m jdk.compiler/com.sun.tools.javac.Main \
             -cp "$classpath" -d local/classes "$server/Main.java"
 
-          exec "${var.java}" -Xmx${var.mongo_heap} -XX:+UseSerialGC -XX:MaxDirectMemorySize=48m -XX:+ExitOnOutOfMemoryError \
+          exec "${var.java}" -Xmx${var.mongo_heap} -XX:+UseSerialGC -XX:MaxDirectMemorySize=48m -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData \
             -Dorg.slf4j.simpleLogger.log.de.bwaldvogel.mongo.wire=warn -Dorg.slf4j.simpleLogger.showDateTime=true \
             -Dorg.slf4j.simpleLogger.dateTimeFormat="yyyy-MM-dd'T'HH:mm:ss.SSSXXX" \
             -cp "local/classes:$server/libs/*" Main "$NOMAD_IP_db" "$NOMAD_PORT_db" "$data/souk.h2"

@@ -139,10 +139,10 @@ job "postgres" {
         data        = <<-EOT
           set -eu
           umask 077
-          bin=${var.servers_dir}/postgres/bin
-          home=${var.data_dir}/postgres
+          bin="${var.servers_dir}/postgres/bin"
+          home="${var.data_dir}/postgres"
           data=$home/pgdata
-          socket=${var.socket_dir}/.s.PGSQL.${var.postgres_port}
+          socket="${var.socket_dir}/.s.PGSQL.${var.postgres_port}"
           mkdir -p "$home"
 
           # A cluster appears under its name only when it is whole; what an interrupted initdb left is thrown away.

@@ -161,12 +161,12 @@ job "prometheus" {
         data        = <<-EOT
           set -eu
           umask 077
-          data=${var.data_dir}/prometheus
+          data="${var.data_dir}/prometheus"
           mkdir -p "$data"
           # it reads the token from its file, so that the environment need not show it
           unset CONSUL_TOKEN CONSUL_HTTP_TOKEN
           export GOMEMLIMIT=${var.prometheus_memory}MiB
-          exec ${var.servers_dir}/prometheus/prometheus --config.file="$NOMAD_TASK_DIR/prometheus.yml" \
+          exec "${var.servers_dir}/prometheus/prometheus" --config.file="$NOMAD_TASK_DIR/prometheus.yml" \
             --web.listen-address="$NOMAD_ADDR_http" --storage.tsdb.path="$data" \
             --storage.tsdb.retention.time=${var.prometheus_retention} \
             --storage.tsdb.retention.size=${var.prometheus_retention_size}
@@ -189,7 +189,7 @@ job "prometheus" {
                 - server: ${var.consul_addr}
                   refresh_interval: 10s
                   authorization:
-                    credentials_file: {{ env "NOMAD_SECRETS_DIR" }}/consul_token
+                    credentials_file: "{{ env "NOMAD_SECRETS_DIR" }}/consul_token"
               relabel_configs:
                 - source_labels: [__meta_consul_tags]
                   regex: .*,metrics,.*
@@ -212,7 +212,7 @@ job "prometheus" {
               params:
                 format: [prometheus]
               authorization:
-                credentials_file: {{ env "NOMAD_SECRETS_DIR" }}/consul_token
+                credentials_file: "{{ env "NOMAD_SECRETS_DIR" }}/consul_token"
               static_configs:
                 - targets: ["${var.consul_addr}"]
 
