@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 CLEAN ?=
+COLD ?=
 
 # souk runs as the recipe's own process, so that Ctrl-C and kill reach it.
 SOUK := exec bin/souk
@@ -55,7 +56,7 @@ fmt: bin/souk ## format Go, HCL and Terraform files
 	gofmt -w $$(git ls-files '*.go')
 	@bin/souk lint --fix
 
-measure: bin/souk ## time a warm start and sum the memory; prints the figures of the README
-	@$(SOUK) measure
+measure: bin/souk ## time a start and sum the memory; COLD=1: with every cache empty
+	@$(SOUK) measure $(if $(filter-out 0,$(COLD)),--cold)
 
 FORCE:

@@ -165,7 +165,7 @@ func parse(text any) (*x509.Certificate, error) {
 	s, _ := text.(string)
 	block, _ := pem.Decode([]byte(s))
 	if block == nil {
-		return nil, errors.New("Vault returned no certificate")
+		return nil, errors.New("no certificate in the answer")
 	}
 	return x509.ParseCertificate(block.Bytes)
 }

@@ -30,7 +30,7 @@ func (c *chain) credentials(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	if len(entries) == 0 {
-		return nil, errors.New("Consul knows no healthy postgres")
+		return nil, errors.New("no healthy postgres in Consul")
 	}
 	c.dbAddr = net.JoinHostPort(entries[0].Service.Address, strconv.Itoa(entries[0].Service.Port))
 	creds, err := c.vault.Logical().ReadWithContext(ctx, "database/creds/"+c.job)

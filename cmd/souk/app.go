@@ -115,7 +115,8 @@ func (a *app) terraformProgram() string {
 
 func (a *app) hashistack() *hashistack.Stack {
 	return &hashistack.Stack{Instance: a.Instance, Programs: map[string]string{
-		"consul": a.Path("bin", "consul"), "vault": a.Path("bin", "vault"), "nomad": a.Path("bin", "nomad"),
+		"consul": a.Path("bin", "consul"), "vault": a.Path("bin", "vault"),
+		"nomad-server": a.Path("bin", "nomad"), "nomad-client": a.Path("bin", "nomad"),
 		"postgresql-database-plugin": a.Path("plugins", "postgresql-database-plugin"),
 	}}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"souk/stack"
 )
 
 func envCommand() *cobra.Command {
@@ -50,6 +53,9 @@ var secretVariables = map[string]string{"VAULT_TOKEN": "vault-root.token", "NOMA
 // variables are the settings of every command-line tool and the variables of the
 // job files and of terraform/dev; none of them is secret.
 func (a *app) variables() map[string]string {
+	if a.java == "" {
+		a.java, _ = stack.Java(context.Background()) // its absence is told where it matters
+	}
 	s, p := a.hashistack(), a.Ports
 	port := strconv.Itoa
 	audit, _ := json.Marshal(map[string]string{"file": a.Path("logs", "vault-audit.log"), "second": a.Path("logs", "vault-audit-second.log")})
@@ -76,7 +82,6 @@ func (a *app) variables() map[string]string {
 		"NOMAD_VAR_prometheus_port":              port(p.Prometheus),
 		"NOMAD_VAR_consul_addr":                  strings.TrimPrefix(s.ConsulAddr(), "http://"),
 		"NOMAD_VAR_vault_addr":                   strings.TrimPrefix(s.VaultAddr(), "http://"),
-		"NOMAD_VAR_nomad_addr":                   strings.TrimPrefix(s.NomadAddr(), "http://"),
 
 		"TF_CLI_CONFIG_FILE":             a.Path("terraform", "cli.tfrc"),
 		"TF_DATA_DIR":                    a.Path("terraform", "data"),
@@ -87,7 +92,7 @@ func (a *app) variables() map[string]string {
 		"TF_VAR_consul_bin":              a.Path("bin", "consul"),
 		"TF_VAR_nomad_bin":               a.Path("bin", "nomad"),
 		"TF_VAR_consul_epoch":            a.epoch("data", "consul", "node-id"),
-		"TF_VAR_nomad_epoch":             a.epoch("data", "nomad", "server", "node-id"),
+		"TF_VAR_nomad_epoch":             a.epoch("data", "nomad-server", "server", "node-id"),
 	}
 }
 

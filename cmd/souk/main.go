@@ -41,6 +41,6 @@ Environment:
 		terraformCommand("plan", "Show what terraform/ would change"),
 		terraformCommand("apply", "Make Vault, Consul and Nomad what terraform/ says"),
 		terraformCommand("destroy", "Undo what apply made"),
-		lintCommand())
+		lintCommand(), measureCommand())
 	return root
 }

@@ -20,7 +20,7 @@ func terraformCommand(verb, short string) *cobra.Command {
 				return err
 			}
 			if a.PID("vault") == 0 {
-				return fmt.Errorf("Souk is not up in %s: run `make up` first", a.Home)
+				return fmt.Errorf("nothing is up in %s: run `make up` first", a.Home)
 			}
 			unlock, err := a.Lock(cmd.Context(), func() { a.say("another souk is at work on %s, waiting for it", a.Home) })
 			if err != nil {

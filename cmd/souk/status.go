@@ -120,7 +120,8 @@ func (a *app) agentRows(ctx context.Context) []row {
 		case err != nil:
 			r.Health = "unhealthy (" + err.Error() + ")"
 		}
-		r.Address = map[string]string{"consul": s.ConsulAddr(), "vault": s.VaultAddr(), "nomad": s.NomadAddr()}[name]
+		r.Address = map[string]string{"consul": s.ConsulAddr(), "vault": s.VaultAddr(),
+			"nomad-server": s.NomadAddr(), "nomad-client": s.NomadClientAddr()}[name]
 		rows = append(rows, r)
 	}
 	return rows
@@ -179,7 +180,7 @@ func (a *app) memory() (map[string]uint64, error) {
 	}
 	sum := map[string]uint64{}
 	for _, p := range all {
-		sum[owner(p)] += resident(p)
+		sum[a.owner(p)] += resident(p)
 	}
 	return sum, nil
 }
@@ -200,17 +201,22 @@ func resident(p *process.Process) uint64 {
 	return info.RSS
 }
 
-// owner is the job that a process works for, else the agent: Nomad tells its tasks their job.
-func owner(p *process.Process) string {
+// owner is the job that a process works for, else the agent: Nomad tells its
+// tasks their job, and what an agent starts for itself (plugins, executors) is its own.
+func (a *app) owner(p *process.Process) string {
 	env, _ := p.Environ()
 	for _, e := range env {
 		if job, ok := strings.CutPrefix(e, "NOMAD_JOB_ID="); ok {
 			return job
 		}
 	}
-	name, _ := p.Name()
-	if strings.HasPrefix(name, "postgresql-data") {
+	for _, agent := range hashistack.Agents {
+		if a.PID(agent) == p.Pid {
+			return agent
+		}
+	}
+	if name, _ := p.Name(); strings.HasPrefix(name, "postgresql") {
 		return "vault"
 	}
-	return name
+	return "nomad-client"
 }

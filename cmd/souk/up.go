@@ -191,7 +191,7 @@ func newAppForDown(clean bool) (*app, error) {
 
 // stop ends the jobs, then the agents, then whatever of this instance is left.
 func (a *app) stop(ctx context.Context) error {
-	if a.PID("nomad") != 0 {
+	if a.PID("nomad-server") != 0 && a.PID("nomad-client") != 0 {
 		d, err := a.deployer()
 		for _, namespace := range []string{"souk", "*"} {
 			if err == nil {

@@ -52,15 +52,11 @@ func (s *Stack) upConsul(ctx context.Context, did func(string)) error {
 	if _, _, err := c.ACL().TokenReadSelf(q); err != nil {
 		return s.Broken(fmt.Errorf("Consul does not know secrets/%s: %w", consulManagement, err))
 	}
-	for _, a := range []struct {
-		name, secret string
-		policies     []string
-	}{
-		{"consul", consulAgent, []string{"consul"}},
-		{"vault", consulForVault, []string{"vault"}},
-		{"nomad", consulForNomad, []string{"nomad-server", "nomad-client"}},
+	for _, a := range []struct{ name, secret string }{
+		{"consul", consulAgent}, {"vault", consulForVault},
+		{"nomad-server", consulForServer}, {"nomad-client", consulForClient},
 	} {
-		if err := s.agentToken(ctx, c, a.name, a.secret, a.policies, did); err != nil {
+		if err := s.agentToken(ctx, c, a.name, a.secret, did); err != nil {
 			return fmt.Errorf("Consul token of the %s agent: %w", a.name, err)
 		}
 	}
@@ -79,17 +75,13 @@ func isNotFound(err error) bool {
 	return strings.Contains(err.Error(), "ACL not found")
 }
 
-// agentToken makes a token for an agent with the named policies, whose secret is
-// drawn here, so that a repeated call finds the same token.
-func (s *Stack) agentToken(ctx context.Context, c *consulapi.Client, agent, secretName string, policies []string, did func(string)) error {
-	q, w := (&consulapi.QueryOptions{}).WithContext(ctx), (&consulapi.WriteOptions{}).WithContext(ctx)
-	var links []*consulapi.ACLTokenPolicyLink
-	for _, name := range policies {
-		if err := s.agentPolicy(ctx, c, name, did); err != nil {
-			return err
-		}
-		links = append(links, &consulapi.ACLTokenPolicyLink{Name: "agent-" + name})
+// agentToken makes an agent's policy, and a token for it whose secret is drawn
+// here, so that a repeated call finds the same token.
+func (s *Stack) agentToken(ctx context.Context, c *consulapi.Client, agent, secretName string, did func(string)) error {
+	if err := s.agentPolicy(ctx, c, agent, did); err != nil {
+		return err
 	}
+	q, w := (&consulapi.QueryOptions{}).WithContext(ctx), (&consulapi.WriteOptions{}).WithContext(ctx)
 	secret, err := s.TokenSecret(secretName)
 	if err != nil {
 		return err
@@ -102,7 +94,8 @@ func (s *Stack) agentToken(ctx context.Context, c *consulapi.Client, agent, secr
 		return err
 	}
 	_, _, err = c.ACL().TokenCreate(&consulapi.ACLToken{
-		SecretID: secret, Description: "The " + agent + " agent", Policies: links,
+		SecretID: secret, Description: "The " + agent + " agent",
+		Policies: []*consulapi.ACLTokenPolicyLink{{Name: "agent-" + agent}},
 	}, w)
 	return err
 }

@@ -25,17 +25,19 @@ import (
 const (
 	consulManagement = "consul-management.token"
 	consulAgent      = "consul-agent.token"
-	consulForNomad   = "consul-nomad.token"
 	consulForVault   = "consul-vault.token"
+	consulForServer  = "consul-nomad-server.token"
+	consulForClient  = "consul-nomad-client.token"
 	nomadManagement  = "nomad-management.token"
 	vaultInit        = "vault-init.json"
 	vaultRoot        = "vault-root.token"
 )
 
-// Agents lists the agents in the order in which they start.
-var Agents = []string{"consul", "vault", "nomad"}
+// Agents lists the agents in the order in which they start. Nomad is two, as in
+// production: its client starts when the server can tell it what to run.
+var Agents = []string{"consul", "vault", "nomad-server", "nomad-client"}
 
-// Stack is the three agents of one instance. Programs holds the path of each,
+// Stack is the agents of one instance. Programs holds the path of each,
 // by name, and of the PostgreSQL plugin for Vault.
 type Stack struct {
 	*instance.Instance
@@ -45,7 +47,7 @@ type Stack struct {
 // Up starts and sets up whatever of the agents is missing, and reports each
 // thing that it did to did.
 func (s *Stack) Up(ctx context.Context, did func(string)) error {
-	for _, up := range []func(context.Context, func(string)) error{s.upConsul, s.upVault, s.upNomad} {
+	for _, up := range []func(context.Context, func(string)) error{s.upConsul, s.upVault, s.upNomadServer, s.upNomadClient} {
 		if err := up(ctx, did); err != nil {
 			return err
 		}
@@ -91,10 +93,14 @@ func loopback() string {
 	return "lo"
 }
 
-// ConsulAddr, VaultAddr and NomadAddr are the agents' HTTP addresses.
+// ConsulAddr, VaultAddr, NomadAddr (the server's) and NomadClientAddr are the
+// agents' HTTP addresses.
 func (s *Stack) ConsulAddr() string { return fmt.Sprintf("http://127.0.0.1:%d", s.Ports.ConsulHTTP) }
 func (s *Stack) VaultAddr() string  { return fmt.Sprintf("http://127.0.0.1:%d", s.Ports.Vault) }
-func (s *Stack) NomadAddr() string  { return fmt.Sprintf("http://127.0.0.1:%d", s.Ports.NomadHTTP) }
+func (s *Stack) NomadClientAddr() string {
+	return fmt.Sprintf("http://127.0.0.1:%d", s.Ports.NomadClientHTTP)
+}
+func (s *Stack) NomadAddr() string { return fmt.Sprintf("http://127.0.0.1:%d", s.Ports.NomadHTTP) }
 
 // Consul is a client with the instance's management token.
 func (s *Stack) Consul() (*consulapi.Client, error) {
@@ -172,7 +178,7 @@ func (s *Stack) Health(ctx context.Context, name string) (version string, err er
 			err = errors.New("sealed")
 		}
 		return h.Version, err
-	default:
+	case "nomad-server":
 		c, err := s.Nomad()
 		if err != nil {
 			return "", err
@@ -181,11 +187,20 @@ func (s *Stack) Health(ctx context.Context, name string) (version string, err er
 		if err != nil {
 			return "", err
 		}
-		version = self.Member.Tags["build"]
 		leader, err := c.Status().Leader()
 		if err == nil && leader == "" {
 			err = errors.New("no leader")
 		}
-		return version, err
+		return self.Member.Tags["build"], err
+	default:
+		c, err := s.Nomad()
+		if err != nil {
+			return "", err
+		}
+		node, err := readyNode(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		return node.Version, nil
 	}
 }

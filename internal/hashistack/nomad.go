@@ -10,13 +10,14 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 )
 
-// upNomad starts Nomad, bootstraps its ACLs, and waits until its node takes work.
-func (s *Stack) upNomad(ctx context.Context, did func(string)) error {
-	token, err := s.Secret(consulForNomad)
+// upNomadServer starts the server, bootstraps its ACLs, and waits until it can
+// vouch for workloads.
+func (s *Stack) upNomadServer(ctx context.Context, did func(string)) error {
+	token, err := s.Secret(consulForServer)
 	if err != nil {
 		return err
 	}
-	if err := s.ensure(ctx, "nomad", token, did, "agent", "-config"); err != nil {
+	if err := s.ensure(ctx, "nomad-server", token, did, "agent", "-config"); err != nil {
 		return err
 	}
 	management, err := s.TokenSecret(nomadManagement)
@@ -27,36 +28,65 @@ func (s *Stack) upNomad(ctx context.Context, did func(string)) error {
 	if err != nil {
 		return err
 	}
-	return s.Await(ctx, "nomad", func(ctx context.Context) error {
-		q := (&nomadapi.QueryOptions{}).WithContext(ctx)
-		_, _, err := c.ACLTokens().Self(q)
+	return s.Await(ctx, "nomad-server", func(ctx context.Context) error {
+		leader, err := c.Status().Leader()
+		if err == nil && leader == "" {
+			err = errors.New("no leader yet")
+		}
+		if err != nil {
+			return err
+		}
+		_, _, err = c.ACLTokens().Self((&nomadapi.QueryOptions{}).WithContext(ctx))
 		if err != nil && isForbidden(err) {
-			w := (&nomadapi.WriteOptions{}).WithContext(ctx)
-			if _, _, err := c.ACLTokens().BootstrapOpts(management, w); err != nil {
+			if _, _, err := c.ACLTokens().BootstrapOpts(management, (&nomadapi.WriteOptions{}).WithContext(ctx)); err != nil {
 				return fmt.Errorf("Nomad does not know secrets/%s: %w", nomadManagement, err)
 			}
 			did("bootstrapped Nomad's ACLs")
 		} else if err != nil {
 			return err
 		}
-		nodes, _, err := c.Nodes().List(q)
-		if err != nil {
+		return s.keysPublished(ctx)
+	})
+}
+
+// upNomadClient starts the client and waits until its node takes work.
+func (s *Stack) upNomadClient(ctx context.Context, did func(string)) error {
+	token, err := s.Secret(consulForClient)
+	if err != nil {
+		return err
+	}
+	if err := s.ensure(ctx, "nomad-client", token, did, "agent", "-config"); err != nil {
+		return err
+	}
+	c, err := s.Nomad()
+	if err != nil {
+		return err
+	}
+	return s.Await(ctx, "nomad-client", func(ctx context.Context) error {
+		node, err := readyNode(ctx, c)
+		if err != nil || node.SchedulingEligibility == nomadapi.NodeSchedulingEligible {
 			return err
 		}
-		for _, n := range nodes {
-			if n.Status != nomadapi.NodeStatusReady {
-				continue
-			}
-			if n.SchedulingEligibility != nomadapi.NodeSchedulingEligible {
-				if _, err := c.Nodes().ToggleEligibility(n.ID, true, (&nomadapi.WriteOptions{}).WithContext(ctx)); err != nil {
-					return err
-				}
-				did("made the Nomad node eligible again")
-			}
-			return s.keysPublished(ctx)
+		if _, err := c.Nodes().ToggleEligibility(node.ID, true, (&nomadapi.WriteOptions{}).WithContext(ctx)); err != nil {
+			return err
 		}
-		return errors.New("its node is not ready yet")
+		did("made the Nomad node eligible again")
+		return nil
 	})
+}
+
+// readyNode is the instance's node, once the server has heard from it.
+func readyNode(ctx context.Context, c *nomadapi.Client) (*nomadapi.NodeListStub, error) {
+	nodes, _, err := c.Nodes().List((&nomadapi.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nodes {
+		if n.Status == nomadapi.NodeStatusReady {
+			return n, nil
+		}
+	}
+	return nil, errors.New("its node is not ready")
 }
 
 // isForbidden: Nomad answers 403 to a token that it does not know.

@@ -24,7 +24,7 @@ type Ports struct {
 	ConsulHTTP, ConsulGRPC, ConsulDNS, ConsulSerf     int
 	ConsulRPC                                         int
 	Vault, VaultCluster                               int
-	NomadHTTP, NomadRPC, NomadSerf                    int
+	NomadHTTP, NomadRPC, NomadSerf, NomadClientHTTP   int
 	Postgres, Kafka, KafkaController, Mongo           int
 	Elasticsearch, ElasticsearchTransport, Prometheus int
 	NomadDynamicFirst, NomadDynamicLast               int
@@ -35,7 +35,7 @@ func portsFrom(base int) Ports {
 		Base:       base,
 		ConsulHTTP: base + 10, ConsulGRPC: base + 11, ConsulDNS: base + 12, ConsulSerf: base + 13, ConsulRPC: base + 15,
 		Vault: base + 20, VaultCluster: base + 21,
-		NomadHTTP: base + 30, NomadRPC: base + 31, NomadSerf: base + 32,
+		NomadHTTP: base + 30, NomadRPC: base + 31, NomadSerf: base + 32, NomadClientHTTP: base + 35,
 		Postgres: base + 40, Kafka: base + 50, KafkaController: base + 51, Mongo: base + 60,
 		Elasticsearch: base + 70, ElasticsearchTransport: base + 71, Prometheus: base + 80,
 		NomadDynamicFirst: base + 500, NomadDynamicLast: base + portSpan - 1,
@@ -59,7 +59,7 @@ func (p Ports) named() []namedPort {
 	return []namedPort{
 		{p.ConsulHTTP, "Consul HTTP"}, {p.ConsulGRPC, "Consul gRPC"}, {p.ConsulDNS, "Consul DNS"}, {p.ConsulSerf, "Consul gossip"}, {p.ConsulRPC, "Consul RPC"},
 		{p.Vault, "Vault"}, {p.VaultCluster, "Vault cluster"},
-		{p.NomadHTTP, "Nomad HTTP"}, {p.NomadRPC, "Nomad RPC"}, {p.NomadSerf, "Nomad gossip"},
+		{p.NomadHTTP, "Nomad HTTP"}, {p.NomadRPC, "Nomad RPC"}, {p.NomadSerf, "Nomad gossip"}, {p.NomadClientHTTP, "Nomad client"},
 		{p.Postgres, "PostgreSQL"}, {p.Kafka, "Kafka"}, {p.KafkaController, "Kafka controller"}, {p.Mongo, "MongoDB"},
 		{p.Elasticsearch, "Elasticsearch"}, {p.ElasticsearchTransport, "Elasticsearch transport"}, {p.Prometheus, "Prometheus"},
 	}

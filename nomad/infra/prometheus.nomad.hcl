@@ -37,18 +37,6 @@ variable "consul_addr" {
   default     = "127.0.0.1:8500"
 }
 
-variable "nomad_addr" {
-  type        = string
-  description = "host:port of the Nomad agent's HTTP API."
-  default     = "127.0.0.1:4646"
-}
-
-variable "vault_addr" {
-  type        = string
-  description = "host:port of Vault's API."
-  default     = "127.0.0.1:8200"
-}
-
 variable "prometheus_retention" {
   type        = string
   description = "How long samples are kept."
@@ -220,15 +208,25 @@ job "prometheus" {
               metrics_path: /v1/metrics
               params:
                 format: [prometheus]
-              static_configs:
-                - targets: ["${var.nomad_addr}"]
+              consul_sd_configs:
+                - server: ${var.consul_addr}
+                  services: [nomad, nomad-client]
+                  tags: [http]
+                  authorization:
+                    credentials_file: "{{ env "NOMAD_SECRETS_DIR" }}/consul_token"
+              relabel_configs:
+                - source_labels: [__meta_consul_service]
+                  target_label: service
 
             - job_name: vault
               metrics_path: /v1/sys/metrics
               params:
                 format: [prometheus]
-              static_configs:
-                - targets: ["${var.vault_addr}"]
+              consul_sd_configs:
+                - server: ${var.consul_addr}
+                  services: [vault]
+                  authorization:
+                    credentials_file: "{{ env "NOMAD_SECRETS_DIR" }}/consul_token"
         EOT
       }
 

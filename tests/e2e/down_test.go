@@ -33,7 +33,7 @@ func TestDownLeavesNothingAndUpBringsTheDataBack(t *testing.T) {
 
 // TestDownAfterAKilledNomadEndsItsTasks: nobody is left to stop the tasks properly.
 func TestDownAfterAKilledNomadEndsItsTasks(t *testing.T) {
-	if err := syscall.Kill(int(env.PID("nomad")), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(int(env.PID("nomad-client")), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(500 * time.Millisecond)

@@ -32,7 +32,7 @@ type keeper struct {
 func keepers(t *testing.T) map[string]keeper {
 	t.Helper()
 	return map[string]keeper{
-		"consul": consulKeeper(), "vault": vaultKeeper(), "nomad": nomadKeeper(),
+		"consul": consulKeeper(), "vault": vaultKeeper(), "nomad-server": nomadKeeper(), "nomad-client": nomadKeeper(),
 		"postgres": postgresKeeper(), "kafka": kafkaKeeper(), "mongo": mongoKeeper(),
 		"elasticsearch": elasticsearchKeeper(), "prometheus": prometheusKeeper(),
 	}

@@ -67,7 +67,7 @@ func taskProcess(t *testing.T, job string) *process.Process {
 // meanwhile, and `souk up` brings the agent back with its data.
 func TestKilledAgentComesBackWithUp(t *testing.T) {
 	all := keepers(t)
-	for _, agent := range []string{"consul", "vault", "nomad"} {
+	for _, agent := range []string{"consul", "vault", "nomad-server", "nomad-client"} {
 		t.Run(agent, func(t *testing.T) {
 			id := kept(agent)
 			if err := all[agent].put(t.Context(), id); err != nil {

@@ -100,11 +100,11 @@ func TestProbeWalksTheChainOfIdentities(t *testing.T) {
 	t.Logf("the probe found:\n%s", stdout)
 }
 
-func taskDir(alloc string) string { return env.Path("data", "nomad", "alloc", alloc, "probe") }
+func taskDir(alloc string) string { return env.Path("data", "nomad-client", "alloc", alloc, "probe") }
 
 func taskLog(t *testing.T, alloc, kind string) string {
 	t.Helper()
-	raw, err := os.ReadFile(env.Path("data", "nomad", "alloc", alloc, "alloc", "logs", "probe."+kind+".0"))
+	raw, err := os.ReadFile(env.Path("data", "nomad-client", "alloc", alloc, "alloc", "logs", "probe."+kind+".0"))
 	if err != nil {
 		t.Fatal(err)
 	}

