@@ -99,6 +99,11 @@ func Java(ctx context.Context) (path string, check Check) {
 		check.Problem = fmt.Sprintf("%s is Java %d: %s", path, major, todo)
 		return "", check
 	}
+	modules, err := exec.CommandContext(ctx, path, "--list-modules").Output()
+	if err != nil || !strings.Contains(string(modules), "jdk.compiler@") {
+		check.Problem = fmt.Sprintf("%s belongs to a runtime without a compiler: %s", path, todo)
+		return "", check
+	}
 	check.Found, _, _ = strings.Cut(string(out), "\n")
 	return path, check
 }

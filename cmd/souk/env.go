@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"sort"
 	"strconv"
@@ -58,7 +59,8 @@ func (a *app) variables() map[string]string {
 	}
 	s, p := a.hashistack(), a.Ports
 	port := strconv.Itoa
-	audit, _ := json.Marshal(map[string]string{"file": a.Path("logs", "vault-audit.log"), "second": a.Path("logs", "vault-audit-second.log")})
+	logs := s.AuditLogs("vault")
+	audit, _ := json.Marshal(map[string]string{"file": logs[0], "second": logs[1]})
 	return map[string]string{
 		"SOUK_HOME":              a.Home,
 		"CONSUL_HTTP_ADDR":       s.ConsulAddr(),
@@ -87,7 +89,7 @@ func (a *app) variables() map[string]string {
 		"TF_DATA_DIR":                    a.Path("terraform", "data"),
 		"TF_VAR_environment":             "dev",
 		"TF_VAR_nomad_jwks_url":          s.NomadAddr() + "/.well-known/jwks.json",
-		"TF_VAR_postgres_connection_url": fmt.Sprintf("postgresql://vault_admin@/postgres?host=%s&port=%d", a.SocketDir(), p.Postgres),
+		"TF_VAR_postgres_connection_url": fmt.Sprintf("postgresql://vault_admin@/postgres?host=%s&port=%d", url.QueryEscape(a.SocketDir()), p.Postgres),
 		"TF_VAR_audit_files":             string(audit),
 		"TF_VAR_consul_bin":              a.Path("bin", "consul"),
 		"TF_VAR_nomad_bin":               a.Path("bin", "nomad"),

@@ -12,7 +12,8 @@ import (
 
 // lintCommand checks the files that Go's linters don't read, with the tools that will read them.
 func lintCommand() *cobra.Command {
-	return &cobra.Command{
+	var fix bool
+	cmd := &cobra.Command{
 		Use:   "lint",
 		Short: "Check terraform/, nomad/ and consul-config/ with the official tools; needs nothing running",
 		Args:  cobra.NoArgs,
@@ -24,20 +25,31 @@ func lintCommand() *cobra.Command {
 			if err := a.locate(cmd.Context()); err != nil {
 				return err
 			}
-			return a.lint(cmd.Context())
+			return a.lint(cmd.Context(), fix)
 		},
 	}
+	cmd.Flags().BoolVar(&fix, "fix", false, "only format the files")
+	return cmd
 }
 
-func (a *app) lint(ctx context.Context) error {
+func (a *app) lint(ctx context.Context, fix bool) error {
 	tofu, nomad, consul := a.found["opentofu"].Program, a.found["nomad"].Program, a.found["consul"].Program
 	scratch, err := os.MkdirTemp("", "souk-lint-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := a.lintStep(ctx, nil, tofu, "fmt", "-check", "-recursive", "terraform"); err != nil {
-		return err
+	format := []string{"fmt", "-check", "-recursive"}
+	if fix {
+		format = []string{"fmt", "-recursive"}
+	}
+	for program, folder := range map[string]string{tofu: "terraform", nomad: "nomad"} {
+		if err := a.lintStep(ctx, nil, program, append(format, folder)...); err != nil {
+			return err
+		}
+	}
+	if fix {
+		return nil
 	}
 	for _, root := range []string{"dev", "prod"} {
 		t, err := a.scratchTerraform(filepath.Join(scratch, root), root)
@@ -48,9 +60,6 @@ func (a *app) lint(ctx context.Context) error {
 			return err
 		}
 		a.say("  terraform/%s is valid", root)
-	}
-	if err := a.lintStep(ctx, nil, nomad, "fmt", "-check", "-recursive", "nomad"); err != nil {
-		return err
 	}
 	jobs, err := filepath.Glob(filepath.Join(a.Root, "nomad", "*", "*.nomad.hcl"))
 	if err != nil || len(jobs) == 0 {
@@ -68,16 +77,21 @@ func (a *app) lint(ctx context.Context) error {
 			return err
 		}
 	}
-	agents, err := filepath.Glob(filepath.Join(a.Root, "nomad", "agent", "prod", "nomad-*.hcl"))
-	if err != nil {
-		return err
-	}
-	for _, file := range agents {
-		if err := a.lintStep(ctx, nil, nomad, "config", "validate", file); err != nil {
+	prod := filepath.Join("nomad", "agent", "prod")
+	for _, files := range [][]string{{"nomad-server.hcl"}, {"nomad-client.hcl"}, {"nomad-client.hcl", "nomad-client-stateful.hcl"}} {
+		args := []string{"config", "validate"}
+		for _, f := range files {
+			args = append(args, filepath.Join(prod, f))
+		}
+		if err := a.lintStep(ctx, nil, nomad, args...); err != nil {
 			return err
 		}
 	}
-	_ = consul
+	for _, file := range []string{"consul-server.hcl", "consul-client.hcl"} {
+		if err := a.lintStep(ctx, nil, consul, "validate", filepath.Join(prod, file)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -156,6 +156,8 @@ func (a *app) jobRows(ctx context.Context) []row {
 		switch {
 		case err != nil:
 			r.Health = "unknown, as Nomad does not answer"
+		case a.PID("consul") == 0:
+			r.Health = "unknown, as Consul is down"
 		default:
 			if err := d.Healthy(ctx, namespace, name); err != nil {
 				r.Health = "unhealthy (" + err.Error() + ")"

@@ -171,7 +171,7 @@ func downCommand() *cobra.Command {
 				return fmt.Errorf("wipe %s: %w", a.Home, err)
 			}
 			a.say("Souk is down and %s is gone", a.Home)
-			return nil
+			return a.RemoveLock()
 		},
 	}
 	cmd.Flags().BoolVar(&clean, "clean", false, "also remove all data and secrets")

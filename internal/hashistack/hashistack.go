@@ -79,11 +79,21 @@ func (s *Stack) ensure(ctx context.Context, name, consulToken string, did func(s
 		return err
 	}
 	path := s.Path(file)
-	started, err := s.Ensure(ctx, instance.Agent{Name: name, Program: s.Programs[name], Args: append(args, path), Config: path})
+	started, err := s.Ensure(ctx, instance.Agent{
+		Name: name, Program: s.Programs[name], Args: append(args, path), Config: path, Logs: s.AuditLogs(name),
+	})
 	if started && err == nil {
 		did("started " + name)
 	}
 	return err
+}
+
+// AuditLogs are the files of Vault's two audit devices; other agents have none.
+func (s *Stack) AuditLogs(agent string) []string {
+	if agent != "vault" {
+		return nil
+	}
+	return []string{s.Path("logs", "vault-audit.log"), s.Path("logs", "vault-audit-second.log")}
 }
 
 func loopback() string {

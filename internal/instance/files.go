@@ -81,7 +81,7 @@ func (in *Instance) TokenSecret(name string) (string, error) {
 // Lock keeps a second `souk up` or `down` on the same home waiting. waiting is
 // called once if there is one at work.
 func (in *Instance) Lock(ctx context.Context, waiting func()) (unlock func(), err error) {
-	path := in.Home + ".lock"
+	path := in.lockPath()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make %s: %w", filepath.Dir(path), err)
 	}
@@ -96,3 +96,8 @@ func (in *Instance) Lock(ctx context.Context, waiting func()) (unlock func(), er
 	}
 	return func() { _ = l.Unlock() }, nil
 }
+
+func (in *Instance) lockPath() string { return in.Home + ".lock" }
+
+// RemoveLock removes the lock's file after the home is gone.
+func (in *Instance) RemoveLock() error { return os.Remove(in.lockPath()) }

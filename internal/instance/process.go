@@ -28,7 +28,8 @@ type Agent struct {
 	Name    string
 	Program string
 	Args    []string
-	Config  string // path of its configuration; a change restarts it
+	Config  string   // path of its configuration; a change restarts it
+	Logs    []string // files that it appends to itself; large ones are set aside at its start
 }
 
 // pidFile says which process an agent is. A process id alone may have gone to
@@ -72,11 +73,12 @@ func (a Agent) digest() (string, error) {
 }
 
 func (in *Instance) start(a Agent, digest string) error {
-	logPath := in.LogPath(a.Name)
-	if info, err := os.Stat(logPath); err == nil && info.Size() > 16<<20 {
-		_ = os.Rename(logPath, logPath+".1")
+	for _, path := range append([]string{in.LogPath(a.Name)}, a.Logs...) {
+		if info, err := os.Stat(path); err == nil && info.Size() > 32<<20 {
+			_ = os.Rename(path, path+".1")
+		}
 	}
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(in.LogPath(a.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return in.broken(err)
 	}

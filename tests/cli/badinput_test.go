@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/process"
 )
 
 var program string
@@ -114,6 +117,9 @@ func (w *world) fake(t *testing.T, name, output string, keep ...string) {
 	w.env = append(w.env, "PATH="+dir, "JAVA_HOME=")
 }
 
+// jdk17 is what a JDK prints, to -version and to --list-modules alike.
+const jdk17 = `openjdk version "17.0.1" jdk.compiler@17.0.1`
+
 func TestMissingJavaIsNamed(t *testing.T) {
 	w := newWorld(t)
 	w.fake(t, "", "", "go")
@@ -123,21 +129,21 @@ func TestMissingJavaIsNamed(t *testing.T) {
 
 func TestMissingGoIsNamed(t *testing.T) {
 	w := newWorld(t)
-	w.fake(t, "java", `openjdk version "17.0.1"`)
+	w.fake(t, "java", jdk17)
 	w.fails(t, []string{"up"}, "Go (go) is not on PATH", "install Go")
 	w.leavesNothing(t)
 }
 
 func TestMissingMavenIsNamedWhenItIsNeeded(t *testing.T) {
 	w := newWorld(t)
-	w.fake(t, "java", `openjdk version "17.0.1"`, "go", "gcc")
+	w.fake(t, "java", jdk17, "go", "gcc")
 	w.fails(t, []string{"up"}, "Maven (mvn) is not on PATH", "install Maven")
 	w.leavesNothing(t)
 }
 
 func TestMissingCompilerIsNamedWhenItIsNeeded(t *testing.T) {
 	w := newWorld(t)
-	w.fake(t, "java", `openjdk version "17.0.1"`, "go", "mvn")
+	w.fake(t, "java", jdk17, "go", "mvn")
 	w.env = append(w.env, "CC=")
 	w.fails(t, []string{"up"}, "C compiler", "install gcc or clang")
 	w.leavesNothing(t)
@@ -147,6 +153,13 @@ func TestOldJavaIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.fake(t, "java", `openjdk version "11.0.2"`, "go")
 	w.fails(t, []string{"up"}, "is Java 11", "from 17 to 23")
+	w.leavesNothing(t)
+}
+
+func TestJavaRuntimeWithoutCompilerIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.fake(t, "java", `openjdk version "17.0.1" java.base@17.0.1`, "go")
+	w.fails(t, []string{"up"}, "without a compiler", "install a JDK")
 	w.leavesNothing(t)
 }
 
@@ -269,4 +282,57 @@ func TestCommandsBeforeTheFirstUpSayWhatToDo(t *testing.T) {
 	for _, command := range []string{"status", "env", "plan"} {
 		newWorld(t).fails(t, []string{command}, "make up")
 	}
+}
+
+// TestInterruptedBuildEndsItsCompilers sends SIGINT while Consul is built.
+func TestInterruptedBuildEndsItsCompilers(t *testing.T) {
+	w := newWorld(t)
+	w.env = append(w.env, "PATH="+pathWithout(t, "consul"))
+	cmd := exec.CommandContext(t.Context(), program, "build")
+	cmd.Dir, cmd.Env = w.dir, w.env
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	tmp := ""
+	for deadline := time.Now().Add(30 * time.Second); tmp == "" && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if found, _ := filepath.Glob(filepath.Join(w.cache, "souk", "consul-*.tmp")); len(found) > 0 {
+			tmp = found[0]
+		}
+	}
+	time.Sleep(2 * time.Second)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("an interrupted build ends with exit code 0")
+	}
+	if !strings.Contains(stderr.String(), "run it again and it goes on from there") {
+		t.Errorf("it says: %s", stderr.String())
+	}
+	if _, err := os.Stat(tmp); tmp == "" || err == nil {
+		t.Errorf("the unfinished entry %q was left", tmp)
+	}
+	all, err := process.Processes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		if line, _ := p.Cmdline(); strings.Contains(line, w.cache) {
+			t.Errorf("process %d goes on: %s", p.Pid, line)
+		}
+	}
+}
+
+// pathWithout is PATH without the folders that hold program.
+func pathWithout(t *testing.T, program string) string {
+	t.Helper()
+	var kept []string
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if _, err := os.Stat(filepath.Join(dir, program)); err != nil {
+			kept = append(kept, dir)
+		}
+	}
+	return strings.Join(kept, string(os.PathListSeparator))
 }

@@ -167,3 +167,22 @@ func TestEverythingListensOnLoopbackOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestMissingUnsealKeyIsOneLine: without it nothing can be repaired, and nothing
+// must be made worse.
+func TestMissingUnsealKeyIsOneLine(t *testing.T) {
+	key := env.Path("secrets", "vault-init.json")
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := env.Souk(t.Context(), "up")
+	if err == nil || !strings.Contains(out, "vault-init.json, which unseals it, is missing") || !strings.Contains(out, "make down CLEAN=1") {
+		t.Errorf("up says: %s", out)
+	}
+	if err := os.Rename(key+".away", key); err != nil {
+		t.Fatal(err)
+	}
+	if lines := did(up(t)); len(lines) > 0 {
+		t.Errorf("after the key is back, up did: %q", lines)
+	}
+}
