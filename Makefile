@@ -1,6 +1,8 @@
 # Souk's commands. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
+# Flags of tofu for plan, apply and destroy: make apply ARGS=-auto-approve
+ARGS ?=
 CLEAN ?=
 COLD ?=
 
@@ -32,13 +34,13 @@ build: bin/souk ## only build and fetch the servers, into the cache
 	@$(SOUK) build
 
 plan: bin/souk ## show what terraform/ would change
-	@$(SOUK) plan
+	@$(SOUK) plan $(ARGS)
 
 apply: bin/souk ## make Vault, Consul and Nomad what terraform/ says
-	@$(SOUK) apply
+	@$(SOUK) apply $(ARGS)
 
-destroy: bin/souk ## undo what apply made
-	@$(SOUK) destroy
+destroy: bin/souk ## stop the jobs and undo what apply made
+	@$(SOUK) destroy $(ARGS)
 
 test: bin/souk ## every test, on a stack of its own; leaves nothing running
 	@bin/souk build
@@ -47,7 +49,7 @@ test: bin/souk ## every test, on a stack of its own; leaves nothing running
 test-unit: ## the tests that need no server
 	GOFLAGS=-buildvcs=false go test -race -short ./...
 
-lint: bin/souk ## vet, staticcheck, golangci-lint, tofu, nomad, consul
+lint: bin/souk ## go vet, staticcheck, and what tofu, nomad and consul check
 	go vet ./...
 	go tool -modfile=stack/lint/go.mod staticcheck ./...
 	@bin/souk lint

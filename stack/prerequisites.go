@@ -26,9 +26,18 @@ func Prerequisites(ctx context.Context) []Check {
 	return []Check{GoCheck(ctx), jdk, mavenCheck(ctx), compilerCheck(ctx)}
 }
 
+var goVersion = regexp.MustCompile(`go1\.(\d+)`)
+
 // GoCheck looks for the go command.
 func GoCheck(ctx context.Context) Check {
-	return programCheck(ctx, "Go", "install Go 1.26 or newer", "go", "version")
+	const todo = "install Go 1.26 or newer"
+	c := programCheck(ctx, "Go", todo, "go", "version")
+	if m := goVersion.FindStringSubmatch(c.Found); c.Problem == "" && m != nil {
+		if minor, _ := strconv.Atoi(m[1]); minor < 26 {
+			c = Check{Name: c.Name, Problem: fmt.Sprintf("%s is too old: %s", c.Found, todo)}
+		}
+	}
+	return c
 }
 
 func mavenCheck(ctx context.Context) Check {

@@ -54,6 +54,12 @@ func (a *app) locate(ctx context.Context) error {
 // install puts the servers' files where the servers' user reaches them, and
 // builds Souk's own programs beside them.
 func (a *app) install(ctx context.Context) error {
+	// The one that is not in use today must not be found by terraformProgram.
+	for _, name := range []string{"tofu", "terraform"} {
+		if name != filepath.Base(a.found["opentofu"].Program) {
+			_ = os.Remove(a.Path("bin", name))
+		}
+	}
 	for _, f := range a.found {
 		var err error
 		switch {
@@ -77,6 +83,9 @@ func (a *app) install(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("install %s: %w", f.Server.Name, err)
 		}
+	}
+	if err := a.RemoveOldCopies(); err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", a.Path("bin")+"/", "./cmd/pgsetup", "./cmd/probe")
 	cmd.Dir = a.Root

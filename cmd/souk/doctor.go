@@ -46,10 +46,10 @@ func doctorCommand() *cobra.Command {
 			for _, c := range checks {
 				if c.Problem != "" {
 					problems++
-					fmt.Printf("  ✗ %-26s %s\n", c.Name, c.Problem)
+					fmt.Printf("  ✗ %-32s %s\n", c.Name, c.Problem)
 					continue
 				}
-				fmt.Printf("  ✓ %-26s %s\n", c.Name, c.Found)
+				fmt.Printf("  ✓ %-32s %s\n", c.Name, c.Found)
 			}
 			if problems > 0 {
 				return fmt.Errorf("%d problems; each line above says what to do", problems)

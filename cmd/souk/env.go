@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -61,13 +62,14 @@ func (a *app) variables() map[string]string {
 	port := strconv.Itoa
 	logs := s.AuditLogs("vault")
 	audit, _ := json.Marshal(map[string]string{"file": logs[0], "second": logs[1]})
-	return map[string]string{
+	vars := map[string]string{
 		"SOUK_HOME":              a.Home,
 		"CONSUL_HTTP_ADDR":       s.ConsulAddr(),
 		"CONSUL_HTTP_TOKEN_FILE": a.Path("secrets", "consul-management.token"),
 		"VAULT_ADDR":             s.VaultAddr(),
 		"NOMAD_ADDR":             s.NomadAddr(),
 		"NOMAD_NAMESPACE":        "*",
+		"NOMAD_CLI_SHOW_HINTS":   "0", // they lead to a web interface that a module build lacks
 
 		"NOMAD_VAR_environment":                  "dev",
 		"NOMAD_VAR_bin_dir":                      a.Path("bin"),
@@ -96,6 +98,13 @@ func (a *app) variables() map[string]string {
 		"TF_VAR_consul_epoch":            a.epoch("data", "consul", "node-id"),
 		"TF_VAR_nomad_epoch":             a.epoch("data", "nomad-server", "server", "node-id"),
 	}
+	// A new build of a server changes its job, which restarts it.
+	for _, job := range infraJobs {
+		if dir, err := filepath.EvalSymlinks(a.Path("servers", job)); err == nil {
+			vars["NOMAD_VAR_"+job+"_release"] = strings.TrimPrefix(filepath.Base(dir), ".")
+		}
+	}
+	return vars
 }
 
 // epoch is what a server drew when its data was made: new data, new epoch.

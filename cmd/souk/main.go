@@ -40,7 +40,7 @@ Environment:
 	root.AddCommand(upCommand(), downCommand(), statusCommand(), doctorCommand(), buildCommand(), envCommand(),
 		terraformCommand("plan", "Show what terraform/ would change"),
 		terraformCommand("apply", "Make Vault, Consul and Nomad what terraform/ says"),
-		terraformCommand("destroy", "Undo what apply made"),
+		terraformCommand("destroy", "Stop the jobs and undo what apply made"),
 		lintCommand(), measureCommand())
 	return root
 }

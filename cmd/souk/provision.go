@@ -39,6 +39,12 @@ func terraformCommand(verb, short string) *cobra.Command {
 				return err
 			}
 			defer release()
+			if verb == "destroy" {
+				if err := a.stopJobs(cmd.Context()); err != nil {
+					return err
+				}
+				a.say("stopped the jobs: Nomad keeps a namespace in which any runs; `make up` brings them back")
+			}
 			return t.Interactive(cmd.Context(), append([]string{verb}, args...)...)
 		},
 	}

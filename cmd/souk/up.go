@@ -192,13 +192,7 @@ func newAppForDown(clean bool) (*app, error) {
 // stop ends the jobs, then the agents, then whatever of this instance is left.
 func (a *app) stop(ctx context.Context) error {
 	if a.PID("nomad-server") != 0 && a.PID("nomad-client") != 0 {
-		d, err := a.deployer()
-		for _, namespace := range []string{"souk", "*"} {
-			if err == nil {
-				err = d.StopAll(ctx, namespace, 90*time.Second)
-			}
-		}
-		if err != nil {
+		if err := a.stopJobs(ctx); err != nil {
 			a.say("the jobs could not be stopped through Nomad (%v); ending their processes", err)
 		}
 	}
@@ -214,5 +208,19 @@ func (a *app) stop(ctx context.Context) error {
 	if left > 0 {
 		a.say("ended %d processes that were left over", left)
 	}
-	return a.Unmount()
+	return errors.Join(a.Unmount(), a.ClearSockets())
+}
+
+// stopJobs stops Souk's own jobs first, as they use the others.
+func (a *app) stopJobs(ctx context.Context) error {
+	d, err := a.deployer()
+	if err != nil {
+		return err
+	}
+	for _, namespace := range []string{"souk", "*"} {
+		if err := d.StopAll(ctx, namespace, 90*time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 )
@@ -28,7 +29,7 @@ func (s *Stack) upNomadServer(ctx context.Context, did func(string)) error {
 	if err != nil {
 		return err
 	}
-	return s.Await(ctx, "nomad-server", func(ctx context.Context) error {
+	err = s.Await(ctx, "nomad-server", func(ctx context.Context) error {
 		leader, err := c.Status().Leader()
 		if err == nil && leader == "" {
 			err = errors.New("no leader yet")
@@ -38,15 +39,25 @@ func (s *Stack) upNomadServer(ctx context.Context, did func(string)) error {
 		}
 		_, _, err = c.ACLTokens().Self((&nomadapi.QueryOptions{}).WithContext(ctx))
 		if err != nil && isForbidden(err) {
-			if _, _, err := c.ACLTokens().BootstrapOpts(management, (&nomadapi.WriteOptions{}).WithContext(ctx)); err != nil {
-				return fmt.Errorf("Nomad does not know secrets/%s: %w", nomadManagement, err)
+			_, _, err = c.ACLTokens().BootstrapOpts(management, (&nomadapi.WriteOptions{}).WithContext(ctx))
+			if err == nil {
+				did("bootstrapped Nomad's ACLs")
+			} else if strings.Contains(err.Error(), "already done") {
+				return nil // told below
 			}
-			did("bootstrapped Nomad's ACLs")
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
 		}
 		return s.keysPublished(ctx)
 	})
+	if err != nil {
+		return err
+	}
+	if _, _, err := c.ACLTokens().Self((&nomadapi.QueryOptions{}).WithContext(ctx)); err != nil {
+		return s.Broken(fmt.Errorf("Nomad does not know secrets/%s: %w", nomadManagement, err))
+	}
+	return nil
 }
 
 // upNomadClient starts the client and waits until its node takes work.

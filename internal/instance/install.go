@@ -86,6 +86,29 @@ func (in *Instance) copyIn(dir string) (string, error) {
 	return to, err
 }
 
+// RemoveOldCopies removes copies of servers that no link names any more. A program
+// that still runs from one keeps its open files.
+func (in *Instance) RemoveOldCopies() error {
+	entries, err := os.ReadDir(in.Path("servers"))
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	for _, e := range entries {
+		if target, err := os.Readlink(in.Path("servers", e.Name())); err == nil {
+			used[target] = true
+		}
+	}
+	for _, e := range entries {
+		if path := in.Path("servers", e.Name()); e.IsDir() && !used[path] {
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // sameTree reports whether copied holds every file of dir with its size and time.
 func sameTree(dir, copied string) bool {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -233,6 +233,20 @@ func (in *Instance) makeSocketDir() error {
 	return nil
 }
 
+// ClearSockets removes what ended processes left in the socket directory.
+func (in *Instance) ClearSockets() error {
+	entries, err := os.ReadDir(in.SocketDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(in.SocketDir(), e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Wipe removes the home and everything in it. Nothing may run any more.
 func (in *Instance) Wipe() error {
 	if dir := in.SocketDir(); dir != in.Path("run") {

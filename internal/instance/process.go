@@ -135,7 +135,9 @@ func raiseFileLimit() {
 // AgentEnv is all the environment that agents, and through Nomad all jobs, get:
 // the caller's own may hold secrets.
 func (in *Instance) AgentEnv() []string {
-	return []string{marker + "=" + in.Home, "PATH=" + os.Getenv("PATH"), "HOME=" + in.Home, "LANG=C.UTF-8"}
+	return []string{marker + "=" + in.Home, "PATH=" + os.Getenv("PATH"), "HOME=" + in.Home, "LANG=C.UTF-8",
+		// Plugins put sockets there: beside the others, so that they go with the instance.
+		"TMPDIR=" + in.SocketDir()}
 }
 
 // LogPath is where an agent's output goes.

@@ -57,6 +57,12 @@ variable "elasticsearch_memory" {
   default     = 900
 }
 
+variable "elasticsearch_release" {
+  type        = string
+  description = "Which build of the server stands in servers_dir; a change restarts the job."
+  default     = ""
+}
+
 job "elasticsearch" {
   namespace   = "infra"
   type        = "service"
@@ -64,6 +70,7 @@ job "elasticsearch" {
 
   meta {
     environment = var.environment
+    release     = var.elasticsearch_release
   }
 
   update {

@@ -69,6 +69,12 @@ variable "kafka_memory" {
   default     = 640
 }
 
+variable "kafka_release" {
+  type        = string
+  description = "Which build of the server stands in servers_dir; a change restarts the job."
+  default     = ""
+}
+
 job "kafka" {
   namespace   = "infra"
   type        = "service"
@@ -76,6 +82,7 @@ job "kafka" {
 
   meta {
     environment = var.environment
+    release     = var.kafka_release
   }
 
   update {

@@ -51,6 +51,12 @@ variable "mongo_memory" {
   default     = 256
 }
 
+variable "mongo_release" {
+  type        = string
+  description = "Which build of the server stands in servers_dir; a change restarts the job."
+  default     = ""
+}
+
 job "mongo" {
   namespace   = "infra"
   type        = "service"
@@ -58,6 +64,7 @@ job "mongo" {
 
   meta {
     environment = var.environment
+    release     = var.mongo_release
   }
 
   update {

@@ -62,6 +62,12 @@ variable "postgres_memory" {
   default     = 320
 }
 
+variable "postgres_release" {
+  type        = string
+  description = "Which build of the server stands in servers_dir; a change restarts the job."
+  default     = ""
+}
+
 job "postgres" {
   namespace   = "infra"
   type        = "service"
@@ -69,6 +75,7 @@ job "postgres" {
 
   meta {
     environment = var.environment
+    release     = var.postgres_release
   }
 
   update {

@@ -61,6 +61,12 @@ variable "prometheus_memory" {
   default     = 256
 }
 
+variable "prometheus_release" {
+  type        = string
+  description = "Which build of the server stands in servers_dir; a change restarts the job."
+  default     = ""
+}
+
 job "prometheus" {
   namespace   = "infra"
   type        = "service"
@@ -68,6 +74,7 @@ job "prometheus" {
 
   meta {
     environment = var.environment
+    release     = var.prometheus_release
   }
 
   update {

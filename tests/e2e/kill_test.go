@@ -103,8 +103,9 @@ func TestKilledAgentComesBackWithUp(t *testing.T) {
 	}
 }
 
-// TestKillOfTheWholeMachine ends every process at once with SIGKILL, as a power
-// cut does, and expects everything back, with all data.
+// TestKillOfTheWholeMachine ends every process at once with SIGKILL and expects
+// everything back, with all data. (What the operating system has taken but not yet
+// put on disk survives this, unlike a power cut.)
 func TestKillOfTheWholeMachine(t *testing.T) {
 	all, ids := keepers(t), map[string]string{}
 	for name, k := range all {
