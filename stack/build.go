@@ -19,8 +19,8 @@ type Builder struct {
 }
 
 // coldSpace is the free disk that a first build of everything needs, in bytes:
-// Go's module and build caches take 9 GB of it.
-const coldSpace = 12 << 30
+// Go's module and build caches take 14 GB of it.
+const coldSpace = 16 << 30
 
 // Ensure returns where each of servers is, by name, after building or fetching
 // those that are neither on PATH nor intact in the cache. An interrupted call is

@@ -54,7 +54,7 @@ func measure(ctx context.Context, cold bool) (err error) {
 		return fmt.Errorf("%s is in use: end the other measurement, or `SOUK_HOME=%s bin/souk down --clean`", home, home)
 	}
 	defer func() {
-		err = errors.Join(err, a.stop(context.WithoutCancel(ctx)), a.Wipe())
+		err = errors.Join(err, a.stop(context.WithoutCancel(ctx)), a.Wipe(), a.RemoveLock())
 	}()
 
 	start := time.Now()
