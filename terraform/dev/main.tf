@@ -32,11 +32,17 @@ module "nomad" {
   epoch     = var.nomad_epoch
 }
 
+module "vault_audit" {
+  source      = "../modules/vault-audit"
+  audit_files = var.audit_files
+}
+
 module "vault" {
   source                     = "../modules/vault"
   policies_dir               = "${path.root}/../../vault-policies"
   nomad_jwks_url             = var.nomad_jwks_url
-  audit_files                = var.audit_files
   postgres_connection_url    = var.postgres_connection_url
   token_key_deletion_allowed = true
+
+  depends_on = [module.vault_audit]
 }

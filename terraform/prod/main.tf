@@ -38,12 +38,18 @@ module "nomad" {
   nomad_bin = var.nomad_bin
 }
 
+module "vault_audit" {
+  source      = "../modules/vault-audit"
+  audit_files = var.audit_files
+}
+
 module "vault" {
   source                  = "../modules/vault"
   policies_dir            = "${path.root}/../../vault-policies"
   nomad_jwks_url          = var.nomad_jwks_url
   nomad_jwks_ca_pem       = local.nomad_ca
-  audit_files             = var.audit_files
   postgres_connection_url = var.postgres_connection_url
   database_roles          = var.database_roles
+
+  depends_on = [module.vault_audit]
 }

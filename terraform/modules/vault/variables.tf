@@ -14,11 +14,6 @@ variable "nomad_jwks_ca_pem" {
   default     = ""
 }
 
-variable "audit_files" {
-  description = "Path of the log file of each audit device, by the device's name. Vault answers as long as one of them can be written."
-  type        = map(string)
-}
-
 variable "postgres_connection_url" {
   description = "How Vault reaches PostgreSQL. It holds no password: peer authentication over a socket, or a client certificate."
   type        = string
