@@ -44,7 +44,8 @@ destroy: bin/souk ## stop the jobs and undo what apply made
 
 test: bin/souk ## every test, on a stack of its own; leaves nothing running
 	@bin/souk build
-	GOFLAGS=-buildvcs=false go test -race -timeout 60m ./...
+	GOFLAGS=-buildvcs=false go test -race $$(go list ./... | grep -v /tests/e2e)
+	GOFLAGS=-buildvcs=false go test -race -v -timeout 60m ./tests/e2e
 
 test-unit: ## the tests that need no server
 	GOFLAGS=-buildvcs=false go test -race -short ./...

@@ -36,7 +36,7 @@ func CacheDir() (string, error) {
 // differs from it, the entry counts as absent.
 type manifest struct {
 	Server string            `json:"server"`
-	Files  map[string]string `json:"files"` // relative path -> sha256, or "-> target" for a link
+	Files  map[string]string `json:"files"` // relative path -> sha256, "-> target" for a link, or "folder"
 }
 
 const manifestName = ".souk-manifest.json"
@@ -127,10 +127,14 @@ func hashTree(root string) (map[string]string, error) {
 	var paths []string
 	sums := map[string]string{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Name() == manifestName {
+		if err != nil || path == root || d.Name() == manifestName {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
+		if d.IsDir() {
+			sums[rel] = "folder" // Elasticsearch will not start without some empty ones
+			return nil
+		}
 		if d.Type()&fs.ModeSymlink != 0 {
 			target, err := os.Readlink(path)
 			sums[rel] = "-> " + target

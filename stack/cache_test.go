@@ -19,6 +19,9 @@ func sealed(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Mkdir(filepath.Join(tmp, "plugins"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink("server", filepath.Join(tmp, "bin", "alias")); err != nil {
 		t.Fatal(err)
 	}
@@ -45,14 +48,15 @@ func TestDamageIsNoticed(t *testing.T) {
 		"a changed byte": func(e string) error {
 			return os.WriteFile(filepath.Join(e, "bin/server"), []byte("machine cOde"), 0o755)
 		},
-		"a truncated file":      func(e string) error { return os.Truncate(filepath.Join(e, "share/zone"), 1) },
-		"a missing file":        func(e string) error { return os.Remove(filepath.Join(e, "share/zone")) },
-		"a file too many":       func(e string) error { return os.WriteFile(filepath.Join(e, "bin/extra"), nil, 0o755) },
-		"another link":          func(e string) error { return os.Rename(filepath.Join(e, "bin/alias"), filepath.Join(e, "bin/alias2")) },
-		"no manifest":           func(e string) error { return os.Remove(filepath.Join(e, manifestName)) },
-		"half a manifest":       func(e string) error { return os.Truncate(filepath.Join(e, manifestName), 20) },
-		"an emptied folder":     func(e string) error { return os.RemoveAll(filepath.Join(e, "bin")) },
-		"a manifest of nothing": func(e string) error { return os.WriteFile(filepath.Join(e, manifestName), []byte("{}"), 0o644) },
+		"a truncated file":       func(e string) error { return os.Truncate(filepath.Join(e, "share/zone"), 1) },
+		"a missing file":         func(e string) error { return os.Remove(filepath.Join(e, "share/zone")) },
+		"a file too many":        func(e string) error { return os.WriteFile(filepath.Join(e, "bin/extra"), nil, 0o755) },
+		"a missing empty folder": func(e string) error { return os.Remove(filepath.Join(e, "plugins")) },
+		"another link":           func(e string) error { return os.Rename(filepath.Join(e, "bin/alias"), filepath.Join(e, "bin/alias2")) },
+		"no manifest":            func(e string) error { return os.Remove(filepath.Join(e, manifestName)) },
+		"half a manifest":        func(e string) error { return os.Truncate(filepath.Join(e, manifestName), 20) },
+		"an emptied folder":      func(e string) error { return os.RemoveAll(filepath.Join(e, "bin")) },
+		"a manifest of nothing":  func(e string) error { return os.WriteFile(filepath.Join(e, manifestName), []byte("{}"), 0o644) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			entry := sealed(t)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -40,7 +41,7 @@ func terraformCommand(verb, short string) *cobra.Command {
 			}
 			defer release()
 			if verb == "destroy" {
-				if err := a.stopJobs(cmd.Context()); err != nil {
+				if err := a.prepareDestroy(cmd.Context()); err != nil {
 					return err
 				}
 				a.say("stopped the jobs: Nomad keeps a namespace in which any runs; `make up` brings them back")
@@ -48,4 +49,29 @@ func terraformCommand(verb, short string) *cobra.Command {
 			return t.Interactive(cmd.Context(), append([]string{verb}, args...)...)
 		},
 	}
+}
+
+// prepareDestroy ends what would hold on to the objects: Nomad keeps a namespace
+// in which a job runs, and Vault a mount whose leases it can't revoke, for which
+// it needs PostgreSQL.
+func (a *app) prepareDestroy(ctx context.Context) error {
+	d, err := a.deployer()
+	if err != nil {
+		return err
+	}
+	if err := d.StopAll(ctx, "souk", stopLimit); err != nil {
+		return err
+	}
+	vault, err := a.hashistack().Vault()
+	if err != nil {
+		return err
+	}
+	if err := vault.Sys().RevokePrefixWithContext(ctx, "database/creds"); err != nil {
+		// PostgreSQL is down: Vault is to forget the users, which expire by themselves.
+		a.say("PostgreSQL's users could not be removed (%v)", err)
+		if err := vault.Sys().RevokeForceWithContext(ctx, "database/creds"); err != nil {
+			return fmt.Errorf("revoke the leases of PostgreSQL users: %w", err)
+		}
+	}
+	return d.StopAll(ctx, "*", stopLimit)
 }

@@ -211,6 +211,9 @@ func (a *app) stop(ctx context.Context) error {
 	return errors.Join(a.Unmount(), a.ClearSockets())
 }
 
+// stopLimit is longer than any job may take to stop (kill_timeout).
+const stopLimit = 90 * time.Second
+
 // stopJobs stops Souk's own jobs first, as they use the others.
 func (a *app) stopJobs(ctx context.Context) error {
 	d, err := a.deployer()
@@ -218,7 +221,7 @@ func (a *app) stopJobs(ctx context.Context) error {
 		return err
 	}
 	for _, namespace := range []string{"souk", "*"} {
-		if err := d.StopAll(ctx, namespace, 90*time.Second); err != nil {
+		if err := d.StopAll(ctx, namespace, stopLimit); err != nil {
 			return err
 		}
 	}

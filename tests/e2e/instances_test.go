@@ -188,12 +188,15 @@ func shareCache(to string) error {
 		return err
 	}
 	return filepath.WalkDir(cache, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(path, ".lock") {
+		if err != nil || strings.HasSuffix(path, ".lock") {
 			return err
 		}
 		rel, err := filepath.Rel(cache, path)
 		if err != nil {
 			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
 		}
 		return linkOrCopy(path, filepath.Join(to, rel), true)
 	})

@@ -119,6 +119,9 @@ func withPostgres(ctx context.Context, f func(*pgx.Conn) error) error {
 	if err != nil {
 		return err
 	}
+	if creds == nil {
+		return errors.New("no credentials from Vault")
+	}
 	config, err := pgx.ParseConfig(fmt.Sprintf("postgres://127.0.0.1:%d/notifications?sslmode=disable", env.Ports.Postgres))
 	if err != nil {
 		return err

@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,10 +42,18 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer func() {
+	clean := func() {
 		if os.Getenv("SOUK_TEST_KEEP") == "" {
 			_, _ = env.Souk(ctx, "down", "--clean")
 		}
+	}
+	defer clean()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		clean()
+		os.Exit(130)
 	}()
 	if _, err := env.Souk(ctx, "up"); err != nil {
 		fmt.Fprintln(os.Stderr, "souk up:", err)
