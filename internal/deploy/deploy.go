@@ -26,25 +26,25 @@ type Deployer struct {
 // Run submits a job file unless Nomad runs it already just so, and reports
 // whether it did.
 func (d *Deployer) Run(ctx context.Context, file string) (changed bool, err error) {
-	if _, err = d.nomad(ctx, "job", "plan", "-no-color", file); err == nil {
+	if err = d.nomad(ctx, "job", "plan", "-no-color", file); err == nil {
 		return false, nil
 	}
 	// Exit code 1 says that allocations would be created or destroyed.
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		return false, err
 	}
-	_, err = d.nomad(ctx, "job", "run", "-detach", file)
+	err = d.nomad(ctx, "job", "run", "-detach", file)
 	return err == nil, err
 }
 
-func (d *Deployer) nomad(ctx context.Context, args ...string) (string, error) {
+func (d *Deployer) nomad(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, d.Program, args...)
 	cmd.Env = d.Env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("nomad %s: %w: %s", strings.Join(args[:2], " ")+" "+filepath.Base(args[len(args)-1]), err, oneLine(string(out)))
+		return fmt.Errorf("nomad %s %s %s: %w: %s", args[0], args[1], filepath.Base(args[len(args)-1]), err, oneLine(string(out)))
 	}
-	return string(out), nil
+	return nil
 }
 
 func oneLine(text string) string {
