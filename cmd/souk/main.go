@@ -13,6 +13,8 @@ import (
 )
 
 func main() {
+	// What the servers' user is to read must not depend on the caller's mask; secrets get their modes one by one.
+	syscall.Umask(0o022)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
