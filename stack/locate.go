@@ -36,7 +36,7 @@ func onPATH(ctx context.Context, s Server) (found *Found, notice string, err err
 	for _, p := range s.PATH {
 		path := override
 		if path == "" {
-			if path, err = exec.LookPath(p.Program); err != nil {
+			if path = lookPath(p.Program); path == "" {
 				continue
 			}
 		}
@@ -58,6 +58,20 @@ func onPATH(ctx context.Context, s Server) (found *Found, notice string, err err
 		notice += fmt.Sprintf("; using Souk's own %s %s instead", s.Name, s.Version)
 	}
 	return nil, notice, nil
+}
+
+// lookPath is exec.LookPath, except that it passes over the bin/ of instances,
+// which `souk env` puts on PATH: what lies there is souk's own choice of before.
+func lookPath(program string) string {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(filepath.Clean(dir)), "instance.json")); err == nil && filepath.IsAbs(dir) {
+			continue
+		}
+		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // probe asks the program at path for its version. problem is empty if it fits.

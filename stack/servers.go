@@ -60,7 +60,7 @@ func Servers() []Server {
 			// which Souk uses, and takes a third of the time.
 			Go: []GoBinary{{Name: "vault", Package: "github.com/hashicorp/vault", Tags: "minimal"}},
 			PATH: []OnPATH{{Program: "vault", Args: []string{"version"}, Wants: "1.21.x",
-				Version: regexp.MustCompile(`Vault v(\S+)`), Fits: regexp.MustCompile(`^1\.21\.\d+(\+ent)?$`)}},
+				Version: regexp.MustCompile(`Vault v([^\s,]+)`), Fits: regexp.MustCompile(`^1\.21\.\d+(\+ent)?$`)}},
 		},
 		{
 			// A pin of its own, as it is needed also beside a Vault from PATH. It shares the module.

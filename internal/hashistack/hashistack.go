@@ -30,6 +30,7 @@ const (
 	consulForClient  = "consul-nomad-client.token"
 	nomadManagement  = "nomad-management.token"
 	vaultInit        = "vault-init.json"
+	vaultPending     = "vault-init.pending" // there from the request until the answer is kept
 	vaultRoot        = "vault-root.token"
 )
 

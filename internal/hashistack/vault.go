@@ -46,13 +46,16 @@ func (s *Stack) upVault(ctx context.Context, did func(string)) error {
 	if err != nil {
 		return err
 	}
-	var initialised bool
-	err = s.Await(ctx, "vault", func(ctx context.Context) (err error) {
-		initialised, err = c.Sys().InitStatusWithContext(ctx)
-		return err
-	})
+	initialised, err := s.vaultInitialised(ctx, c)
 	if err != nil {
 		return err
+	}
+	if initialised && s.initialisationLost() {
+		did("an interrupted start lost the keys of a Vault that was still empty: making it anew")
+		if err := s.emptyVault(ctx); err != nil {
+			return err
+		}
+		return s.upVault(ctx, did)
 	}
 	if err := s.initVault(ctx, c, initialised, did); err != nil {
 		return err
@@ -107,6 +110,9 @@ func (s *Stack) initVault(ctx context.Context, c *vaultapi.Client, initialised b
 	}
 	// From here to the file on disk nothing may interrupt: the keys exist only in the answer.
 	ctx = context.WithoutCancel(ctx)
+	if err := s.KeepSecret(vaultPending, "initialising"); err != nil {
+		return err
+	}
 	answer, err := c.Sys().InitWithContext(ctx, &vaultapi.InitRequest{SecretShares: 1, SecretThreshold: 1})
 	if err != nil {
 		return fmt.Errorf("initialise Vault: %w", err)
@@ -115,8 +121,41 @@ func (s *Stack) initVault(ctx context.Context, c *vaultapi.Client, initialised b
 	if err != nil {
 		return err
 	}
+	if err := s.KeepSecret(vaultInit, string(raw)); err != nil {
+		return err
+	}
 	did("initialised Vault")
-	return s.KeepSecret(vaultInit, string(raw))
+	return os.Remove(s.Path("secrets", vaultPending))
+}
+
+func (s *Stack) vaultInitialised(ctx context.Context, c *vaultapi.Client) (initialised bool, err error) {
+	err = s.Await(ctx, "vault", func(ctx context.Context) (err error) {
+		initialised, err = c.Sys().InitStatusWithContext(ctx)
+		return err
+	})
+	return initialised, err
+}
+
+// initialisationLost reports that souk was killed after it asked Vault to
+// initialise itself and before it kept the answer. Nobody ever had a token for
+// that Vault, so it holds nothing.
+func (s *Stack) initialisationLost() bool {
+	_, keys := s.Secret(vaultInit)
+	_, pending := s.Secret(vaultPending)
+	return errors.Is(keys, fs.ErrNotExist) && pending == nil
+}
+
+func (s *Stack) emptyVault(ctx context.Context) error {
+	if err := s.StopAgent(ctx, "vault"); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(s.Path("data", "vault")); err != nil {
+		return err
+	}
+	if err := os.Remove(s.Path("secrets", vaultPending)); err != nil {
+		return err
+	}
+	return s.Prepare()
 }
 
 const postgresPlugin = "postgresql-database-plugin"

@@ -109,11 +109,12 @@ func TestAgentIsFoundByProcessAndStartTime(t *testing.T) {
 	if err := os.WriteFile(config, []byte("1"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	sleep, err := exec.LookPath("sleep")
+	// Any program that runs until it is ended and names the file among its arguments.
+	tail, err := exec.LookPath("tail")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := Agent{Name: "sleeper", Program: sleep, Args: []string{"300"}, Config: config}
+	a := Agent{Name: "sleeper", Program: tail, Args: []string{"-f", config}, Config: config}
 	ctx := context.Background()
 	started, err := in.Ensure(ctx, a)
 	if err != nil || !started {
@@ -130,6 +131,17 @@ func TestAgentIsFoundByProcessAndStartTime(t *testing.T) {
 	}
 	if started, err = in.Ensure(ctx, a); err != nil || !started || in.PID("sleeper") == pid {
 		t.Errorf("after a change: started = %v, %v", started, err)
+	}
+	if own, err := in.Processes(); err != nil || len(own) != 1 {
+		t.Errorf("processes: %v, %v", own, err)
+	}
+	// One whose pid file was never written is ended before another starts.
+	unknown := in.PID("sleeper")
+	if err := os.Remove(in.Path("pids", "sleeper.json")); err != nil {
+		t.Fatal(err)
+	}
+	if started, err = in.Ensure(ctx, a); err != nil || !started || in.PID("sleeper") == unknown {
+		t.Errorf("without a pid file: started = %v, %v", started, err)
 	}
 	if own, err := in.Processes(); err != nil || len(own) != 1 {
 		t.Errorf("processes: %v, %v", own, err)

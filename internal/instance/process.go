@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -56,7 +57,26 @@ func (in *Instance) Ensure(ctx context.Context, a Agent) (started bool, err erro
 			return false, err
 		}
 	}
+	if err := in.endStrays(ctx, a); err != nil {
+		return false, err
+	}
 	return true, in.start(a, digest)
+}
+
+// endStrays ends processes of the agent that no pid file knows: souk was killed
+// between starting one and writing it down.
+func (in *Instance) endStrays(ctx context.Context, a Agent) error {
+	own, err := in.Processes()
+	if err != nil {
+		return err
+	}
+	var strays []*process.Process
+	for _, p := range own {
+		if args, err := p.CmdlineSlice(); err == nil && slices.Contains(args, a.Config) {
+			strays = append(strays, p)
+		}
+	}
+	return end(ctx, strays, 20*time.Second)
 }
 
 func (a Agent) digest() (string, error) {

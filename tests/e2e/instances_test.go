@@ -50,6 +50,35 @@ func TestInterruptedUpLeavesNoProcess(t *testing.T) {
 	}
 }
 
+// TestUpAfterUpWasKilled kills souk itself with SIGKILL at several points of its
+// first run; each time the next run goes on, whatever was half done.
+func TestUpAfterUpWasKilled(t *testing.T) {
+	world := append(os.Environ(), "SOUK_HOME="+env.Home+"-killed", "SOUK_PORT_BASE=27000")
+	t.Cleanup(func() { soukIn(t, world, "down", "--clean") })
+	for _, at := range []string{"started consul", "started vault", "initialised Vault", "started nomad-server", "provisioned", "submitted job postgres"} {
+		cmd := exec.CommandContext(t.Context(), env.Program, "up")
+		cmd.Dir, cmd.Env = env.Root, world
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			if strings.Contains(scanner.Text(), at) {
+				if at == "started vault" {
+					time.Sleep(1200 * time.Millisecond) // about when Vault is asked to initialise itself
+				}
+				_ = cmd.Process.Kill()
+			}
+		}
+		_ = cmd.Wait()
+	}
+	soukIn(t, world, "up")
+	soukIn(t, world, "status")
+}
+
 // processesOf lists the processes of another instance by its marker.
 func processesOf(t *testing.T, home string) []int32 {
 	t.Helper()
