@@ -73,6 +73,8 @@ func (a *app) install(ctx context.Context) error {
 			if program, err = filepath.EvalSymlinks(f.Program); err == nil {
 				err = a.Install(filepath.Join("servers", "postgres"), filepath.Dir(filepath.Dir(program)))
 			}
+		case f.OnPATH && f.Server.Name != "prometheus" && !a.Account.Reaches(f.Dir):
+			err = a.InstallFile(filepath.Join("bin", filepath.Base(f.Program)), f.Program)
 		case f.OnPATH && f.Server.Name != "prometheus":
 			err = a.linkProgram(f.Program)
 		default:

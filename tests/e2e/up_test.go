@@ -107,6 +107,21 @@ func shell(t *testing.T, line string) string {
 	return string(out)
 }
 
+// TestUpInAShellWithTheEnvironment: the environment puts the instance's own
+// programs on PATH, which must not be taken for the machine's.
+func TestUpInAShellWithTheEnvironment(t *testing.T) {
+	before, pids := allocations(t), agentPIDs()
+	if out := shell(t, `"$0" up && "$0" status`); len(did(out)) > 0 || strings.Contains(out, "souk: ") {
+		t.Errorf("up says:\n%s", out)
+	}
+	if after := allocations(t); !maps.Equal(before, after) {
+		t.Errorf("allocations changed from %v to %v", before, after)
+	}
+	if after := agentPIDs(); !maps.Equal(pids, after) {
+		t.Errorf("agents changed from %v to %v", pids, after)
+	}
+}
+
 func TestEnvironmentShowsNoSecret(t *testing.T) {
 	out, err := env.Souk(t.Context(), "env")
 	if err != nil {
