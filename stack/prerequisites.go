@@ -22,8 +22,7 @@ type Check struct {
 // Prerequisites looks for what Souk can't bring itself: Go and a JDK always;
 // Maven and a C compiler while servers are to be built or fetched.
 func Prerequisites(ctx context.Context) []Check {
-	_, jdk := Java(ctx)
-	return []Check{GoCheck(ctx), jdk, mavenCheck(ctx), compilerCheck(ctx)}
+	return []Check{GoCheck(ctx), Java(ctx), mavenCheck(ctx), compilerCheck(ctx)}
 }
 
 var goVersion = regexp.MustCompile(`go1\.(\d+)`)
@@ -79,40 +78,50 @@ func programCheck(ctx context.Context, name, todo, program string, args ...strin
 
 var javaVersion = regexp.MustCompile(`version "(\d+)[^"]*"`)
 
-// Java returns the path of the java program: $JAVA_HOME's, else the one on PATH.
-// Elasticsearch 7.17 needs Java's security manager, which is gone from JDK 24 on.
-func Java(ctx context.Context) (path string, check Check) {
+// JavaPath is the java program: $JAVA_HOME's, else the one on PATH; empty if
+// there is none. Whether it serves, Java tells.
+func JavaPath() string {
+	if home := os.Getenv("JAVA_HOME"); home != "" {
+		return filepath.Join(home, "bin", "java")
+	}
+	path, err := exec.LookPath("java")
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// Java checks the program at JavaPath, which starts it twice. Elasticsearch 7.17
+// needs Java's security manager, which is gone from JDK 24 on.
+func Java(ctx context.Context) (check Check) {
 	const todo = "install a JDK from 17 to 23 (Debian: apt-get install openjdk-17-jdk-headless) or point JAVA_HOME at one"
 	check.Name = "JDK"
-	if home := os.Getenv("JAVA_HOME"); home != "" {
-		path = filepath.Join(home, "bin", "java")
-	} else if found, err := exec.LookPath("java"); err == nil {
-		path = found
-	} else {
+	path := JavaPath()
+	if path == "" {
 		check.Problem = "java is not on PATH: " + todo
-		return "", check
+		return check
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, "-version").CombinedOutput()
 	if err != nil {
 		check.Problem = fmt.Sprintf("%s does not run (%v): %s", path, err, todo)
-		return "", check
+		return check
 	}
 	m := javaVersion.FindSubmatch(out)
 	if m == nil {
 		check.Problem = fmt.Sprintf("%s does not tell its version: %s", path, todo)
-		return "", check
+		return check
 	}
 	if major, _ := strconv.Atoi(string(m[1])); major < 17 || major > 23 {
 		check.Problem = fmt.Sprintf("%s is Java %d: %s", path, major, todo)
-		return "", check
+		return check
 	}
 	modules, err := exec.CommandContext(ctx, path, "--list-modules").Output()
 	if err != nil || !strings.Contains(string(modules), "jdk.compiler@") {
 		check.Problem = fmt.Sprintf("%s belongs to a runtime without a compiler: %s", path, todo)
-		return "", check
+		return check
 	}
 	check.Found, _, _ = strings.Cut(string(out), "\n")
-	return path, check
+	return check
 }

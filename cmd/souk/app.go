@@ -22,7 +22,6 @@ type app struct {
 	*instance.Instance
 	out   *os.File
 	found map[string]stack.Found
-	java  string
 }
 
 func newApp(out *os.File) (*app, error) {
@@ -37,11 +36,9 @@ func (a *app) say(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", 
 
 // locate finds every server, and builds or fetches those that are missing.
 func (a *app) locate(ctx context.Context) error {
-	java, jdk := stack.Java(ctx)
-	if jdk.Problem != "" {
+	if jdk := stack.Java(ctx); jdk.Problem != "" {
 		return errors.New(jdk.Problem)
 	}
-	a.java = java
 	cache, err := stack.CacheDir()
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -55,9 +54,6 @@ var secretVariables = map[string]string{"VAULT_TOKEN": "vault-root.token", "NOMA
 // variables are the settings of every command-line tool and the variables of the
 // job files and of terraform/dev; none of them is secret.
 func (a *app) variables() map[string]string {
-	if a.java == "" {
-		a.java, _ = stack.Java(context.Background()) // its absence is told where it matters
-	}
 	s, p := a.hashistack(), a.Ports
 	port := strconv.Itoa
 	logs := s.AuditLogs("vault")
@@ -76,7 +72,7 @@ func (a *app) variables() map[string]string {
 		"NOMAD_VAR_servers_dir":                  a.Path("servers"),
 		"NOMAD_VAR_data_dir":                     a.Path("data"),
 		"NOMAD_VAR_socket_dir":                   a.SocketDir(),
-		"NOMAD_VAR_java":                         a.java,
+		"NOMAD_VAR_java":                         stack.JavaPath(),
 		"NOMAD_VAR_postgres_port":                port(p.Postgres),
 		"NOMAD_VAR_kafka_port":                   port(p.Kafka),
 		"NOMAD_VAR_kafka_controller_port":        port(p.KafkaController),

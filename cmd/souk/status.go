@@ -180,9 +180,13 @@ func (a *app) memory() (map[string]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	agents := map[int32]string{}
+	for _, agent := range hashistack.Agents {
+		agents[a.PID(agent)] = agent
+	}
 	sum := map[string]uint64{}
 	for _, p := range all {
-		sum[a.owner(p)] += resident(p)
+		sum[owner(p, agents)] += resident(p)
 	}
 	return sum, nil
 }
@@ -204,18 +208,17 @@ func resident(p *process.Process) uint64 {
 }
 
 // owner is the job that a process works for, else the agent: Nomad tells its
-// tasks their job, and what an agent starts for itself (plugins, executors) is its own.
-func (a *app) owner(p *process.Process) string {
+// tasks their job, and what an agent starts for itself (plugins, executors) is its own. agents has the
+// agents by process id.
+func owner(p *process.Process, agents map[int32]string) string {
 	env, _ := p.Environ()
 	for _, e := range env {
 		if job, ok := strings.CutPrefix(e, "NOMAD_JOB_ID="); ok {
 			return job
 		}
 	}
-	for _, agent := range hashistack.Agents {
-		if a.PID(agent) == p.Pid {
-			return agent
-		}
+	if agent := agents[p.Pid]; agent != "" {
+		return agent
 	}
 	if name, _ := p.Name(); strings.HasPrefix(name, "postgresql") {
 		return "vault"

@@ -28,21 +28,8 @@ func TestInterruptedUpLeavesNoProcess(t *testing.T) {
 	home := env.Home + "-interrupted"
 	world := append(os.Environ(), "SOUK_HOME="+home, "SOUK_PORT_BASE=27000")
 	t.Cleanup(func() { soukIn(t, world, "down", "--clean") })
-	cmd := exec.CommandContext(t.Context(), env.Program, "up")
-	cmd.Dir, cmd.Env = env.Root, world
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for scanner := bufio.NewScanner(out); scanner.Scan(); {
-		if strings.Contains(scanner.Text(), "started nomad-server") {
-			_ = cmd.Process.Signal(syscall.SIGINT)
-		}
-	}
-	if err := cmd.Wait(); err == nil {
+	err := upUntil(t, world, "started nomad-server", func(souk *os.Process) { _ = souk.Signal(syscall.SIGINT) })
+	if err == nil {
 		t.Error("an interrupted up ends with exit code 0")
 	}
 	if left := processesOf(t, home); len(left) > 0 {
@@ -56,27 +43,35 @@ func TestUpAfterUpWasKilled(t *testing.T) {
 	world := append(os.Environ(), "SOUK_HOME="+env.Home+"-killed", "SOUK_PORT_BASE=27000")
 	t.Cleanup(func() { soukIn(t, world, "down", "--clean") })
 	for _, at := range []string{"started consul", "started vault", "initialised Vault", "started nomad-server", "provisioned", "submitted job postgres"} {
-		cmd := exec.CommandContext(t.Context(), env.Program, "up")
-		cmd.Dir, cmd.Env = env.Root, world
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		for scanner := bufio.NewScanner(out); scanner.Scan(); {
-			if strings.Contains(scanner.Text(), at) {
-				if at == "started vault" {
-					time.Sleep(1200 * time.Millisecond) // about when Vault is asked to initialise itself
-				}
-				_ = cmd.Process.Kill()
+		_ = upUntil(t, world, at, func(souk *os.Process) {
+			if at == "started vault" {
+				time.Sleep(1200 * time.Millisecond) // about when Vault is asked to initialise itself
 			}
-		}
-		_ = cmd.Wait()
+			_ = souk.Kill()
+		})
 	}
 	soukIn(t, world, "up")
 	soukIn(t, world, "status")
+}
+
+// upUntil runs `souk up`, calls act when it says at, and returns how it ended.
+func upUntil(t *testing.T, world []string, at string, act func(souk *os.Process)) error {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), env.Program, "up")
+	cmd.Dir, cmd.Env = env.Root, world
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for scanner := bufio.NewScanner(out); scanner.Scan(); {
+		if strings.Contains(scanner.Text(), at) {
+			act(cmd.Process)
+		}
+	}
+	return cmd.Wait()
 }
 
 // processesOf lists the processes of another instance by its marker.
