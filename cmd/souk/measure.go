@@ -58,7 +58,7 @@ func measure(ctx context.Context, cold bool) (err error) {
 	}()
 
 	start := time.Now()
-	if err := a.up(ctx); err != nil {
+	if err := a.up(ctx, false); err != nil {
 		return err
 	}
 	first := time.Since(start)
@@ -66,7 +66,7 @@ func measure(ctx context.Context, cold bool) (err error) {
 		return err
 	}
 	start = time.Now()
-	if err := a.up(ctx); err != nil {
+	if err := a.up(ctx, false); err != nil {
 		return err
 	}
 	warm := time.Since(start)

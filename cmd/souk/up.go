@@ -23,7 +23,8 @@ var infraJobs = []string{"postgres", "kafka", "mongo", "elasticsearch", "prometh
 const homeSpace = 2 << 30
 
 func upCommand() *cobra.Command {
-	return &cobra.Command{
+	var serversOnly bool
+	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Bring everything up, or repair what is missing; safe at any time",
 		Args:  cobra.NoArgs,
@@ -32,12 +33,14 @@ func upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.up(cmd.Context())
+			return a.up(cmd.Context(), serversOnly)
 		},
 	}
+	cmd.Flags().BoolVar(&serversOnly, "servers", false, "only the servers: neither services nor gateway")
+	return cmd
 }
 
-func (a *app) up(ctx context.Context) (err error) {
+func (a *app) up(ctx context.Context, serversOnly bool) (err error) {
 	started := time.Now()
 	// Nothing is written before the machine is known to serve.
 	if c := stack.GoCheck(ctx); c.Problem != "" {

@@ -20,7 +20,7 @@ const portSpan = 1000
 
 // Ports of an instance; all on loopback.
 type Ports struct {
-	Base                                              int
+	Base, Gateway                                     int
 	ConsulHTTP, ConsulGRPC, ConsulDNS, ConsulSerf     int
 	ConsulRPC                                         int
 	Vault, VaultCluster                               int
@@ -32,7 +32,7 @@ type Ports struct {
 
 func portsFrom(base int) Ports {
 	return Ports{
-		Base:       base,
+		Base: base, Gateway: base,
 		ConsulHTTP: base + 10, ConsulGRPC: base + 11, ConsulDNS: base + 12, ConsulSerf: base + 13, ConsulRPC: base + 15,
 		Vault: base + 20, VaultCluster: base + 21,
 		NomadHTTP: base + 30, NomadRPC: base + 31, NomadSerf: base + 32, NomadClientHTTP: base + 35,
@@ -57,6 +57,7 @@ func portBase(text string) (int, error) {
 // named lists the fixed ports with what listens on them.
 func (p Ports) named() []namedPort {
 	return []namedPort{
+		{p.Gateway, "gateway"},
 		{p.ConsulHTTP, "Consul HTTP"}, {p.ConsulGRPC, "Consul gRPC"}, {p.ConsulDNS, "Consul DNS"}, {p.ConsulSerf, "Consul gossip"}, {p.ConsulRPC, "Consul RPC"},
 		{p.Vault, "Vault"}, {p.VaultCluster, "Vault cluster"},
 		{p.NomadHTTP, "Nomad HTTP"}, {p.NomadRPC, "Nomad RPC"}, {p.NomadSerf, "Nomad gossip"}, {p.NomadClientHTTP, "Nomad client"},

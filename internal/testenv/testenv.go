@@ -29,6 +29,7 @@ type Env struct {
 const portBase = "22000"
 
 // Open names the test instance and builds the souk program; it starts nothing.
+// Packages are tested side by side, so the program is replaced whole.
 func Open(ctx context.Context) (*Env, error) {
 	base := os.Getenv("SOUK_TEST_PORT_BASE")
 	if base == "" {
@@ -46,10 +47,14 @@ func Open(ctx context.Context) (*Env, error) {
 		return nil, err
 	}
 	program := filepath.Join(in.Root, "bin", "souk-test")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/souk")
+	built := fmt.Sprintf("%s.%d", program, os.Getpid())
+	build := exec.CommandContext(ctx, "go", "build", "-o", built, "./cmd/souk")
 	build.Dir = in.Root
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build souk: %w: %s", err, out)
+	}
+	if err := os.Rename(built, program); err != nil {
+		return nil, err
 	}
 	return &Env{Stack: &hashistack.Stack{Instance: in}, Program: program}, nil
 }

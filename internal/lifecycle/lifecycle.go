@@ -1,0 +1,169 @@
+// Package lifecycle starts and ends a Souk program: what Nomad tells it, named
+// clean-ups undone last in first out, and the admin port with health and metrics.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Settings is what the Nomad job tells the program through its environment.
+type Settings struct {
+	Service  string // orders
+	Env      string // SOUK_ENV: dev, staging, prod
+	Instance string // NOMAD_ALLOC_ID
+	Listen   string // NOMAD_ADDR_https or NOMAD_ADDR_http: host:port of the service
+	Admin    string // NOMAD_ADDR_admin: host:port of health and metrics
+	StateDir string // NOMAD_ALLOC_DIR/data: outlives a restart of the task, and an update on the same node
+	Version  string // SOUK_VERSION, or what the Go build says
+}
+
+// FromEnv reads the settings; the error names what is missing and how to run instead.
+func FromEnv(service string) (Settings, error) {
+	s := Settings{
+		Service: service, Env: os.Getenv("SOUK_ENV"), Instance: os.Getenv("NOMAD_ALLOC_ID"),
+		Listen: os.Getenv("NOMAD_ADDR_https"), Admin: os.Getenv("NOMAD_ADDR_admin"), Version: os.Getenv("SOUK_VERSION"),
+	}
+	if s.Listen == "" {
+		s.Listen = os.Getenv("NOMAD_ADDR_http")
+	}
+	dir := os.Getenv("NOMAD_ALLOC_DIR")
+	for _, need := range []struct{ name, value string }{
+		{"SOUK_ENV", s.Env}, {"NOMAD_ALLOC_ID", s.Instance}, {"NOMAD_ALLOC_DIR", dir},
+		{"NOMAD_ADDR_https or NOMAD_ADDR_http", s.Listen}, {"NOMAD_ADDR_admin", s.Admin},
+	} {
+		if need.value == "" {
+			return s, fmt.Errorf("%s is not set: run this as the Nomad job nomad/apps/%s.nomad.hcl", need.name, service)
+		}
+	}
+	s.StateDir = dir + "/data"
+	if s.Version == "" {
+		s.Version = "dev"
+		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+			s.Version = info.Main.Version
+		}
+	}
+	return s, os.MkdirAll(s.StateDir, 0o700)
+}
+
+// cleanUpLimit bounds all clean-ups together; Nomad's kill_timeout is longer.
+const cleanUpLimit = 10 * time.Second
+
+// Process collects what must be undone at the end and what makes the program ready.
+type Process struct {
+	Settings
+	Log *slog.Logger
+
+	mu       sync.Mutex
+	cleanUps []named[func(context.Context) error]
+	checks   []named[func() error]
+	serving  bool
+}
+
+type named[F any] struct {
+	name string
+	do   F
+}
+
+// New is a process that is not ready yet.
+func New(s Settings, log *slog.Logger) *Process {
+	return &Process{Settings: s, Log: log}
+}
+
+// Defer registers a clean-up. Close calls them last in first out.
+func (p *Process) Defer(name string, f func(context.Context) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cleanUps = append(p.cleanUps, named[func(context.Context) error]{name, f})
+}
+
+// Check registers a condition of readiness: nil if it holds. Conditions are the
+// program's own (credentials, certificate), not whether others answer: a database
+// that is away must not take every instance out of the catalogue.
+func (p *Process) Check(name string, f func() error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.checks = append(p.checks, named[func() error]{name, f})
+}
+
+// Ready returns nil while the program serves and every check holds; else each
+// reason, by name.
+func (p *Process) Ready() error {
+	p.mu.Lock()
+	serving, checks := p.serving, slices.Clone(p.checks)
+	p.mu.Unlock()
+	if !serving {
+		return errors.New("not serving: starting or stopping")
+	}
+	var problems []error
+	for _, c := range checks {
+		if err := c.do(); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Serve marks the program as serving while run works, and returns run's error.
+// As soon as ctx ends the program is no longer ready, while run finishes what it has.
+func (p *Process) Serve(ctx context.Context, run func(context.Context) error) error {
+	p.setServing(true)
+	defer context.AfterFunc(ctx, func() { p.setServing(false) })()
+	defer p.setServing(false)
+	p.Log.Info("serving", "url.domain", p.Listen)
+	return run(ctx)
+}
+
+func (p *Process) setServing(serving bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serving = serving
+}
+
+// Close undoes everything, last in first out, within a bounded time, and returns what
+// failed, each with its name. A clean-up that panics does not stop the others.
+func (p *Process) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpLimit)
+	defer cancel()
+	p.mu.Lock()
+	cleanUps := p.cleanUps
+	p.cleanUps = nil
+	p.mu.Unlock()
+	var problems []error
+	for _, c := range slices.Backward(cleanUps) {
+		if err := attempt(ctx, c.do); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// attempt runs f, but waits no longer than ctx allows: some clients hang in Close.
+func attempt(ctx context.Context, f func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- fmt.Errorf("panic: %v", r)
+			}
+		}()
+		done <- f(ctx)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errors.New("not done in time")
+	}
+}
+
+// OneLine makes an error fit one line of a terminal.
+func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
