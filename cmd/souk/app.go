@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"souk/internal/deploy"
 	"souk/internal/hashistack"
@@ -86,11 +84,8 @@ func (a *app) install(ctx context.Context) error {
 	if err := a.RemoveOldCopies(); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", a.Path("bin")+"/", "./cmd/pgsetup", "./cmd/probe")
-	cmd.Dir = a.Root
-	cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build Souk's own programs: %w: %s", err, strings.TrimSpace(string(out)))
+	if err := a.goBuild(ctx, false, a.Path("bin")+"/", "./cmd/pgsetup", "./cmd/probe"); err != nil {
+		return fmt.Errorf("build Souk's own programs: %w", err)
 	}
 	return nil
 }

@@ -67,7 +67,8 @@ func (a *app) variables() map[string]string {
 		"NOMAD_NAMESPACE":        "*",
 		"NOMAD_CLI_SHOW_HINTS":   "0", // they lead to a web interface that a module build lacks
 
-		"NOMAD_VAR_environment":                  "dev",
+		"NOMAD_VAR_environment":                  devEnvironment,
+		"NOMAD_VAR_gateway_addr":                 fmt.Sprintf("127.0.0.1:%d", p.Gateway),
 		"NOMAD_VAR_bin_dir":                      a.Path("bin"),
 		"NOMAD_VAR_servers_dir":                  a.Path("servers"),
 		"NOMAD_VAR_data_dir":                     a.Path("data"),
@@ -98,6 +99,12 @@ func (a *app) variables() map[string]string {
 	for _, job := range infraJobs {
 		if dir, err := filepath.EvalSymlinks(a.Path("servers", job)); err == nil {
 			vars["NOMAD_VAR_"+job+"_release"] = strings.TrimPrefix(filepath.Base(dir), ".")
+		}
+	}
+	// Each build of a service has a name of its own, so a new one changes its job too.
+	if services, err := a.serviceNames(); err == nil {
+		for _, name := range services {
+			vars["NOMAD_VAR_"+name+"_program"], vars["NOMAD_VAR_"+name+"_release"] = a.program(name)
 		}
 	}
 	return vars

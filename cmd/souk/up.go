@@ -68,6 +68,11 @@ func (a *app) up(ctx context.Context, serversOnly bool) (err error) {
 	if err := a.install(ctx); err != nil {
 		return err
 	}
+	if !serversOnly {
+		if err := a.installPrograms(ctx); err != nil {
+			return err
+		}
+	}
 
 	fresh := true
 	for _, name := range hashistack.Agents {
@@ -88,6 +93,11 @@ func (a *app) up(ctx context.Context, serversOnly bool) (err error) {
 	}
 	if err := a.runInfra(ctx); err != nil {
 		return err
+	}
+	if !serversOnly {
+		if err := a.upApps(ctx); err != nil {
+			return err
+		}
 	}
 	a.say("Souk is up after %s (%s of it for building and fetching)", round(time.Since(started)), round(located.Sub(started)))
 	a.say("  bin/souk status              what runs, where, and how it is")

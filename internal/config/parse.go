@@ -37,11 +37,50 @@ func Parse[T any, P Validator[T]](raw []byte, defaults T) (*T, error) {
 		if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 			return nil, errors.New("there is a second document after `---`: one file is one document")
 		}
+		if err := truncated(raw, &c); err != nil {
+			return nil, err
+		}
 	}
 	if err := P(&c).Validate(); err != nil {
 		return nil, err
 	}
 	return &c, nil
+}
+
+// truncated finds numbers with a fraction that the YAML library cut to whole ones.
+func truncated(raw []byte, c any) error {
+	var given, taken yaml.Node
+	if err := errors.Join(yaml.Unmarshal(raw, &given), taken.Encode(c)); err != nil {
+		return err
+	}
+	if len(given.Content) == 0 {
+		return nil
+	}
+	return compareNumbers("", given.Content[0], &taken)
+}
+
+func compareNumbers(path string, given, taken *yaml.Node) error {
+	var problems []error
+	switch {
+	case given.Kind == yaml.ScalarNode && given.Tag == "!!float" && taken.Kind == yaml.ScalarNode:
+		var want, have float64
+		if given.Decode(&want) != nil || taken.Decode(&have) != nil || want != have {
+			return fmt.Errorf("line %d: %s is `%s`, which is neither a whole number nor a duration such as 500ms, 5s or 1h", given.Line, path, given.Value)
+		}
+	case given.Kind == yaml.SequenceNode && taken.Kind == yaml.SequenceNode && len(given.Content) == len(taken.Content):
+		for i := range given.Content {
+			problems = append(problems, compareNumbers(fmt.Sprintf("%s[%d]", path, i), given.Content[i], taken.Content[i]))
+		}
+	case given.Kind == yaml.MappingNode && taken.Kind == yaml.MappingNode:
+		for i := 0; i+1 < len(given.Content); i += 2 {
+			for j := 0; j+1 < len(taken.Content); j += 2 {
+				if key := given.Content[i].Value; key == taken.Content[j].Value {
+					problems = append(problems, compareNumbers(strings.TrimPrefix(path+"."+key, "."), given.Content[i+1], taken.Content[j+1]))
+				}
+			}
+		}
+	}
+	return errors.Join(problems...)
 }
 
 var (

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"souk/internal/configstore"
+)
+
+// appLimit is how long a service may take to be healthy, a rolling deploy included.
+const appLimit = 3 * time.Minute
+
+// runApps submits the services' jobs that differ from their files and waits for all.
+func (a *app) runApps(ctx context.Context) error {
+	services, err := a.serviceNames()
+	if err != nil {
+		return err
+	}
+	d, err := a.deployer()
+	if err != nil {
+		return err
+	}
+	for _, name := range services {
+		changed, err := d.Run(ctx, filepath.Join(a.Root, "nomad", "apps", name+".nomad.hcl"))
+		if err != nil {
+			return err
+		}
+		if changed {
+			a.did("submitted job " + name)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, name := range services {
+		g.Go(func() error {
+			since := time.Now()
+			if err := d.Await(ctx, "souk", name, appLimit); err != nil {
+				return err
+			}
+			if took := time.Since(since); took > time.Second {
+				a.did(fmt.Sprintf("%s is healthy (%s)", name, round(took)))
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// pushMissingConfig gives Consul the configuration of services that have none there.
+// What differs stays: somebody may have pushed or rolled back on purpose.
+func (a *app) pushMissingConfig(ctx context.Context) error {
+	consul, err := a.hashistack().Consul()
+	if err != nil {
+		return err
+	}
+	c, err := a.openConfig(ctx, consul, devEnvironment)
+	if err != nil {
+		return err
+	}
+	documents, err := c.files()
+	if err != nil {
+		return err
+	}
+	missing, differ := configstore.Documents{}, []string{}
+	for name, document := range documents {
+		pair, _, err := consul.KV().Get("souk/"+devEnvironment+"/"+name, nil)
+		switch {
+		case err != nil:
+			return fmt.Errorf("read the configuration of %s in Consul: %w", name, err)
+		case pair == nil:
+			missing[name] = document
+		case string(pair.Value) != document:
+			differ = append(differ, name)
+		}
+	}
+	for _, name := range differ {
+		a.say("  the configuration of %s in Consul is not that of consul-config/kv/dev: `bin/souk config plan` shows how", name)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	p, err := c.store.Plan(ctx, missing)
+	if err != nil {
+		return err
+	}
+	if _, _, err := c.store.Push(ctx, p, "souk up", "what was missing"); err != nil {
+		return err
+	}
+	a.did("wrote the missing configuration to Consul")
+	return nil
+}
+
+// upApps brings up everything of Souk's own on servers that run, and fills the shop.
+func (a *app) upApps(ctx context.Context) error {
+	if err := a.pushMissingConfig(ctx); err != nil {
+		return err
+	}
+	return a.runApps(ctx)
+}
