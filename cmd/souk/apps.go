@@ -56,7 +56,7 @@ func (a *app) pushMissingConfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := a.openConfig(ctx, consul, devEnvironment)
+	c, err := a.openConfig(ctx, consul, devEnvironment, "")
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ const devEnvironment = "dev"
 const takenLimit = 5 * time.Second
 
 func configCommand() *cobra.Command {
-	var env, message string
+	var env, dir, message string
 	root := &cobra.Command{
 		Use:   "config",
 		Short: "Plan, push, list and take back the services' configuration in Consul",
@@ -41,11 +41,12 @@ Environment dev is this instance's. For any other, CONSUL_HTTP_ADDR (and CONSUL_
 CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT) say which Consul.`,
 	}
 	root.PersistentFlags().StringVar(&env, "env", devEnvironment, "environment: a folder of consul-config/kv")
+	root.PersistentFlags().StringVar(&dir, "dir", "", "folder of <service>.yaml files (default consul-config/kv/<env>)")
 
 	plan := &cobra.Command{
 		Use: "plan", Short: "Show what push would change", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := openConfig(cmd.Context(), env)
+			c, err := openConfig(cmd.Context(), env, dir)
 			if err != nil {
 				return err
 			}
@@ -60,7 +61,7 @@ CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT) say which Consul.`,
 	push := &cobra.Command{
 		Use: "push", Short: "Write what differs, and wait until every instance has it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := openConfig(cmd.Context(), env)
+			c, err := openConfig(cmd.Context(), env, dir)
 			if err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT) say which Consul.`,
 	history := &cobra.Command{
 		Use: "history", Short: "List the revisions that were pushed", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := openConfig(cmd.Context(), env)
+			c, err := openConfig(cmd.Context(), env, dir)
 			if err != nil {
 				return err
 			}
@@ -90,7 +91,7 @@ CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT) say which Consul.`,
 			if err != nil {
 				return fmt.Errorf("%q is not a revision: give a number from `souk config history`", args[0])
 			}
-			c, err := openConfig(cmd.Context(), env)
+			c, err := openConfig(cmd.Context(), env, dir)
 			if err != nil {
 				return err
 			}
@@ -114,10 +115,11 @@ CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT) say which Consul.`,
 type configTool struct {
 	*app
 	store    *configstore.Store
+	dir      string
 	programs map[string]string
 }
 
-func openConfig(ctx context.Context, env string) (*configTool, error) {
+func openConfig(ctx context.Context, env, dir string) (*configTool, error) {
 	a, err := newApp(os.Stdout)
 	if err != nil {
 		return nil, err
@@ -129,10 +131,13 @@ func openConfig(ctx context.Context, env string) (*configTool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.openConfig(ctx, consul, env)
+	return a.openConfig(ctx, consul, env, dir)
 }
 
-func (a *app) openConfig(ctx context.Context, consul *consulapi.Client, env string) (*configTool, error) {
+func (a *app) openConfig(ctx context.Context, consul *consulapi.Client, env, dir string) (*configTool, error) {
+	if dir == "" {
+		dir = filepath.Join(a.Root, "consul-config", "kv", env)
+	}
 	services, err := a.serviceNames()
 	if err != nil {
 		return nil, err
@@ -141,7 +146,7 @@ func (a *app) openConfig(ctx context.Context, consul *consulapi.Client, env stri
 	if err != nil {
 		return nil, err
 	}
-	c := &configTool{app: a, programs: programs}
+	c := &configTool{app: a, dir: dir, programs: programs}
 	c.store = &configstore.Store{Consul: consul, Env: env, Check: c.check}
 	return c, nil
 }
@@ -194,11 +199,14 @@ func (c *configTool) check(ctx context.Context, service string, document []byte)
 	return err
 }
 
-// files reads consul-config/kv/<env>.
+// files reads every document of the folder.
 func (c *configTool) files() (configstore.Documents, error) {
-	paths, err := filepath.Glob(filepath.Join(c.Root, "consul-config", "kv", c.store.Env, "*.yaml"))
+	paths, err := filepath.Glob(filepath.Join(c.dir, "*.yaml"))
 	if err != nil {
 		return nil, err
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%s holds no <service>.yaml", c.dir)
 	}
 	documents := configstore.Documents{}
 	for _, path := range paths {
