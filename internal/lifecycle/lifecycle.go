@@ -6,13 +6,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"souk/internal/logs"
+	"souk/internal/metrics"
 )
 
 // Settings is what the Nomad job tells the program through its environment.
@@ -44,7 +49,7 @@ func FromEnv(service string) (Settings, error) {
 			return s, fmt.Errorf("%s is not set: run this as the Nomad job nomad/apps/%s.nomad.hcl", need.name, service)
 		}
 	}
-	s.StateDir = dir + "/data"
+	s.StateDir = filepath.Join(dir, "data")
 	if s.Version == "" {
 		s.Version = "dev"
 		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
@@ -54,13 +59,21 @@ func FromEnv(service string) (Settings, error) {
 	return s, os.MkdirAll(s.StateDir, 0o700)
 }
 
+// ConfigKey is where the service's configuration is in Consul's KV store.
+func (s Settings) ConfigKey() string { return "souk/" + s.Env + "/" + s.Service }
+
+// StateFile is a file that outlives a restart of the task.
+func (s Settings) StateFile(name string) string { return filepath.Join(s.StateDir, name) }
+
 // cleanUpLimit bounds all clean-ups together; Nomad's kill_timeout is longer.
 const cleanUpLimit = 10 * time.Second
 
 // Process collects what must be undone at the end and what makes the program ready.
 type Process struct {
 	Settings
-	Log *slog.Logger
+	Log      *slog.Logger
+	LogLevel *logs.Level
+	Metrics  *metrics.Registry
 
 	mu       sync.Mutex
 	cleanUps []named[func(context.Context) error]
@@ -73,9 +86,17 @@ type named[F any] struct {
 	do   F
 }
 
-// New is a process that is not ready yet.
-func New(s Settings, log *slog.Logger) *Process {
-	return &Process{Settings: s, Log: log}
+// Start reads the settings and opens log and metrics of a program that is not ready yet.
+func Start(service string, out io.Writer) (*Process, error) {
+	s, err := FromEnv(service)
+	if err != nil {
+		return nil, err
+	}
+	level := new(logs.Level)
+	return &Process{
+		Settings: s, LogLevel: level, Metrics: metrics.New(s.Service, s.Version),
+		Log: logs.New(out, s.Service, s.Version, s.Instance, s.Env, level),
+	}, nil
 }
 
 // Defer registers a clean-up. Close calls them last in first out.
@@ -118,7 +139,7 @@ func (p *Process) Serve(ctx context.Context, run func(context.Context) error) er
 	p.setServing(true)
 	defer context.AfterFunc(ctx, func() { p.setServing(false) })()
 	defer p.setServing(false)
-	p.Log.Info("serving", "url.domain", p.Listen)
+	p.Log.Info("serving", "server.address", p.Listen)
 	return run(ctx)
 }
 

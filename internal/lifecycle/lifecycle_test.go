@@ -17,7 +17,7 @@ import (
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 func TestCleanUpsRunLastInFirstOutAndEachIsTried(t *testing.T) {
-	p := New(Settings{}, quiet())
+	p := &Process{Log: quiet()}
 	var order []string
 	note := func(name string, err error) {
 		p.Defer(name, func(context.Context) error {
@@ -42,7 +42,7 @@ func TestCleanUpsRunLastInFirstOutAndEachIsTried(t *testing.T) {
 }
 
 func TestItIsReadyOnlyWhileItServesAndEveryCheckHolds(t *testing.T) {
-	p := New(Settings{}, quiet())
+	p := &Process{Log: quiet()}
 	var expired error
 	p.Check("certificate", func() error { return expired })
 	if p.Ready() == nil {
@@ -78,7 +78,7 @@ func TestTheAdminPortTellsHealthMetricsAndConfiguration(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	p := New(Settings{Admin: addr}, quiet())
+	p := &Process{Settings: Settings{Admin: addr}, Log: quiet()}
 	err = p.ServeAdmin(t.Context(), Admin{
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "souk_up 1") }),
 		Config:  func() (uint64, any) { return 42, map[string]int{"limit": 3} },

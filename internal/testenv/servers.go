@@ -49,3 +49,6 @@ func (e *Env) KafkaBroker() string { return e.loopback(e.Ports.Kafka) }
 
 // PostgresAddr is host:port of PostgreSQL.
 func (e *Env) PostgresAddr() string { return e.loopback(e.Ports.Postgres) }
+
+// GatewayURL is where clients reach the shop, if the instance runs it.
+func (e *Env) GatewayURL() string { return "http://" + e.loopback(e.Ports.Gateway) }
