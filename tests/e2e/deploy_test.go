@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +10,6 @@ import (
 
 	consulapi "github.com/hashicorp/consul/api"
 	nomadapi "github.com/hashicorp/nomad/api"
-	"github.com/shirou/gopsutil/v4/process"
 )
 
 // apps are Souk's own jobs.
@@ -115,7 +112,7 @@ func TestAServiceStaysWithin40MiB(t *testing.T) {
 	l.end(t, 0)
 	for _, job := range apps {
 		for id := range jobInstances(t, job) {
-			info, err := taskProcess(t, id).MemoryInfo()
+			info, err := processWith(t, "NOMAD_ALLOC_ID="+id).MemoryInfo()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,30 +159,9 @@ func scale(t *testing.T, job string, count int) {
 	})
 }
 
-// taskProcess finds an allocation's program by the directory it works in.
-func taskProcess(t *testing.T, alloc string) *process.Process {
-	t.Helper()
-	own, err := env.Processes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range own {
-		cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", p.Pid))
-		if err != nil || !strings.Contains(cwd, alloc) {
-			continue
-		}
-		// Nomad's own helpers work there too.
-		if exe, err := p.Exe(); err == nil && strings.HasPrefix(exe, env.Path("apps")+string(filepath.Separator)) {
-			return p
-		}
-	}
-	t.Fatalf("no process of allocation %s", alloc)
-	return nil
-}
-
 func killTask(t *testing.T, alloc string) {
 	t.Helper()
-	if err := taskProcess(t, alloc).SendSignal(syscall.SIGKILL); err != nil {
+	if err := processWith(t, "NOMAD_ALLOC_ID="+alloc).SendSignal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 }

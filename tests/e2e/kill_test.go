@@ -41,25 +41,31 @@ func TestKilledJobHealsByItself(t *testing.T) {
 // taskProcess is the main process of a job's task: the one that Nomad's executor started.
 func taskProcess(t *testing.T, job string) *process.Process {
 	t.Helper()
+	return processWith(t, "NOMAD_JOB_ID="+job)
+}
+
+// processWith is the first of the processes that have a variable in their environment.
+func processWith(t *testing.T, variable string) *process.Process {
+	t.Helper()
 	own, err := env.Processes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofJob := map[int32]*process.Process{}
+	found := map[int32]*process.Process{}
 	for _, p := range own {
 		environ, _ := p.Environ()
 		for _, e := range environ {
-			if e == "NOMAD_JOB_ID="+job {
-				ofJob[p.Pid] = p
+			if e == variable {
+				found[p.Pid] = p
 			}
 		}
 	}
-	for _, p := range ofJob {
-		if parent, err := p.Ppid(); err == nil && ofJob[parent] == nil {
+	for _, p := range found {
+		if parent, err := p.Ppid(); err == nil && found[parent] == nil {
 			return p
 		}
 	}
-	t.Fatalf("job %s has no process", job)
+	t.Fatalf("no process has %s", variable)
 	return nil
 }
 
