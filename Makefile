@@ -9,7 +9,7 @@ COLD ?=
 # souk runs as the recipe's own process, so that Ctrl-C and kill reach it.
 SOUK := exec bin/souk
 
-.PHONY: help up down status doctor env build plan apply destroy test test-unit lint fmt measure FORCE
+.PHONY: help up down status doctor env build seed config new-service plan apply destroy test test-unit lint fmt measure bench FORCE
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,15 @@ doctor: bin/souk ## check that this machine can run Souk
 build: bin/souk ## only build and fetch the servers, into the cache
 	@$(SOUK) build
 
+seed: bin/souk ## fill the shop with its catalogue; what is there already stays
+	@$(SOUK) seed
+
+config: bin/souk ## the services' configuration: make config ARGS="plan | push | history | rollback N"
+	@$(SOUK) config $(ARGS)
+
+new-service: bin/souk ## lay out the rooms of a service: make new-service NAME=returns
+	@$(SOUK) new-service $(NAME)
+
 plan: bin/souk ## show what terraform/ would change
 	@$(SOUK) plan $(ARGS)
 
@@ -44,8 +53,11 @@ destroy: bin/souk ## stop the jobs and undo what apply made
 
 test: bin/souk ## every test, on a stack of its own; leaves nothing running
 	@bin/souk build
-	GOFLAGS=-buildvcs=false go test -race $$(go list ./... | grep -v /tests/e2e)
-	GOFLAGS=-buildvcs=false go test -race -v -timeout 60m ./tests/e2e
+	go vet ./... # a test that does not compile must not leave servers behind
+	@failed=0; export GOFLAGS=-buildvcs=false; set -x; \
+	go test -race $$(go list ./... | grep -v /tests/e2e) || failed=1; \
+	go test -race -v -timeout 60m ./tests/e2e || failed=1; \
+	exit $$failed
 
 test-unit: ## the tests that need no server
 	GOFLAGS=-buildvcs=false go test -race -short ./...
@@ -62,5 +74,8 @@ fmt: bin/souk ## format Go, HCL and Terraform files
 
 measure: bin/souk ## time a start and sum the memory; COLD=1: with every cache empty
 	@$(SOUK) measure $(if $(filter-out 0,$(COLD)),--cold)
+
+bench: bin/souk ## read the catalogue through the gateway at a fixed rate: make bench ARGS="--rate 500"
+	@$(SOUK) bench $(ARGS)
 
 FORCE:

@@ -15,7 +15,7 @@ func lintCommand() *cobra.Command {
 	var fix bool
 	cmd := &cobra.Command{
 		Use:   "lint",
-		Short: "Check terraform/, nomad/ and consul-config/ with the official tools; needs nothing running",
+		Short: "Check terraform/, nomad/ and consul-config/ with the tools that read them; needs nothing running",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := newApp(os.Stdout)
@@ -77,6 +77,9 @@ func (a *app) lint(ctx context.Context, fix bool) error {
 			return err
 		}
 	}
+	if err := a.lintConfig(ctx); err != nil {
+		return err
+	}
 	prod := filepath.Join("nomad", "agent", "prod")
 	for _, files := range [][]string{{"nomad-server.hcl"}, {"nomad-client.hcl"}, {"nomad-client.hcl", "nomad-client-stateful.hcl"}} {
 		args := []string{"config", "validate"}
@@ -91,6 +94,30 @@ func (a *app) lint(ctx context.Context, fix bool) error {
 		if err := a.lintStep(ctx, nil, consul, "validate", filepath.Join(prod, file)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lintConfig checks the documents of every environment with their services' programs.
+func (a *app) lintConfig(ctx context.Context) error {
+	folders, err := filepath.Glob(filepath.Join(a.Root, "consul-config", "kv", "*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range folders {
+		env := filepath.Base(dir)
+		c, err := a.openConfig(ctx, nil, env, dir)
+		if err != nil {
+			return err
+		}
+		documents, err := c.files()
+		if err != nil {
+			return err
+		}
+		if err := c.store.CheckAll(ctx, documents); err != nil {
+			return err
+		}
+		a.say("  consul-config/kv/%s is valid", env)
 	}
 	return nil
 }

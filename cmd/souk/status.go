@@ -164,6 +164,15 @@ func (a *app) jobRows(ctx context.Context) []row {
 			}
 			if services, _, err := d.Consul.Catalog().Service(name, "", nil); err == nil && len(services) > 0 {
 				r.Address = fmt.Sprintf("%s:%d", services[0].ServiceAddress, services[0].ServicePort)
+				if name == gatewayName {
+					r.Address = a.gatewayURL()
+				}
+				if len(services) > 1 {
+					r.Address += fmt.Sprintf(" and %d more", len(services)-1)
+				}
+				if release := services[0].ServiceMeta["release"]; release != "" {
+					r.Version = release
+				}
 			}
 		}
 		rows = append(rows, r)

@@ -68,11 +68,6 @@ func (a *app) up(ctx context.Context, serversOnly bool) (err error) {
 	if err := a.install(ctx); err != nil {
 		return err
 	}
-	if !serversOnly {
-		if err := a.installPrograms(ctx); err != nil {
-			return err
-		}
-	}
 
 	fresh := true
 	for _, name := range hashistack.Agents {
@@ -85,13 +80,13 @@ func (a *app) up(ctx context.Context, serversOnly bool) (err error) {
 			err = errors.Join(err, a.stop(context.WithoutCancel(ctx)))
 		}
 	}()
-	if err := a.hashistack().Up(ctx, a.did); err != nil {
-		return err
+	// The services are compiled while the servers start.
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.upServers(gctx) })
+	if !serversOnly {
+		g.Go(func() error { return a.installPrograms(gctx) })
 	}
-	if err := a.applyTerraform(ctx); err != nil {
-		return err
-	}
-	if err := a.runInfra(ctx); err != nil {
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	if !serversOnly {
@@ -102,7 +97,26 @@ func (a *app) up(ctx context.Context, serversOnly bool) (err error) {
 	a.say("Souk is up after %s (%s of it for building and fetching)", round(time.Since(started)), round(located.Sub(started)))
 	a.say("  bin/souk status              what runs, where, and how it is")
 	a.say("  eval \"$(bin/souk env)\"       then consul, vault, nomad and %s speak to it", filepath.Base(a.terraformProgram()))
+	if !serversOnly {
+		a.say("Try it:")
+		a.say("  curl '%s/v1/products?category=%s&limit=3'", a.gatewayURL(), tryCategory)
+		a.say("  open %s/docs/       the API, to read and to try", a.gatewayURL())
+	}
 	return nil
+}
+
+// tryCategory is a category of the seeded shop.
+const tryCategory = "coffee-tea"
+
+// upServers starts the agents, provisions them and runs the servers on Nomad.
+func (a *app) upServers(ctx context.Context) error {
+	if err := a.hashistack().Up(ctx, a.did); err != nil {
+		return err
+	}
+	if err := a.applyTerraform(ctx); err != nil {
+		return err
+	}
+	return a.runInfra(ctx)
 }
 
 func (a *app) did(what string) { a.say("  %s", what) }

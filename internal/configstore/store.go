@@ -76,7 +76,7 @@ func (s *Store) archive() string { return "souk-history/" + s.Env + "/" }
 // Plan checks every document and compares them with Consul. The error joins what is
 // wrong with each, one line a problem with the service's name.
 func (s *Store) Plan(ctx context.Context, want Documents) (*Plan, error) {
-	if err := s.check(ctx, want); err != nil {
+	if err := s.CheckAll(ctx, want); err != nil {
 		return nil, err
 	}
 	pairs, _, err := s.Consul.KV().List(s.prefix(), (&consulapi.QueryOptions{RequireConsistent: true}).WithContext(ctx))
@@ -115,7 +115,8 @@ func (s *Store) Plan(ctx context.Context, want Documents) (*Plan, error) {
 	return p, nil
 }
 
-func (s *Store) check(ctx context.Context, documents Documents) error {
+// CheckAll validates every document; the error has a line a problem, with the document's name.
+func (s *Store) CheckAll(ctx context.Context, documents Documents) error {
 	var problems []error
 	for _, name := range documents.names() {
 		if err := s.Check(ctx, name, []byte(documents[name])); err != nil {

@@ -129,7 +129,8 @@ func allocations(t *testing.T) map[string]uint64 {
 func did(out string) []string {
 	var lines []string
 	for line := range strings.Lines(out) {
-		if strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "  bin/souk") && !strings.HasPrefix(line, "  eval") && !strings.Contains(line, "Souk needs") {
+		hint := strings.HasPrefix(line, "  bin/souk") || strings.HasPrefix(line, "  eval") || strings.HasPrefix(line, "  curl") || strings.HasPrefix(line, "  open")
+		if strings.HasPrefix(line, "  ") && !hint && !strings.Contains(line, "Souk needs") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
