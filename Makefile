@@ -12,7 +12,7 @@ SOUK := exec bin/souk
 .PHONY: help up down status doctor env build seed config new-service plan apply destroy test test-unit lint fmt measure bench FORCE
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bin/souk: FORCE
 	@command -v go >/dev/null || { echo "make: go is not on PATH: install Go 1.26 or newer" >&2; exit 1; }

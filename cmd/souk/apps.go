@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"souk/internal/configstore"
+	"souk/internal/deploy"
 )
 
 // appLimit is how long a service may take to be healthy, a rolling deploy included.
@@ -37,7 +38,7 @@ func (a *app) runApps(ctx context.Context) error {
 	for _, name := range services {
 		g.Go(func() error {
 			since := time.Now()
-			if err := d.Await(ctx, "souk", name, appLimit); err != nil {
+			if err := a.awaitApp(ctx, d, name); err != nil {
 				return err
 			}
 			if took := time.Since(since); took > time.Second {
@@ -47,6 +48,24 @@ func (a *app) runApps(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// awaitApp waits until the release of this checkout serves, alone. Nomad goes back to
+// the one before by itself, which then is healthy, but not what was asked for.
+func (a *app) awaitApp(ctx context.Context, d *deploy.Deployer, name string) error {
+	err := d.AwaitDeployment(ctx, "souk", name, appLimit)
+	if err == nil {
+		err = d.Await(ctx, "souk", name, appLimit)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: `nomad alloc logs -namespace=souk -job %s` says more", err, name)
+	}
+	_, want := a.program(name)
+	have, err := d.Release(ctx, "souk", name)
+	if err == nil && have != want {
+		err = fmt.Errorf("release %s of %s did not become healthy and Nomad went back to %s: `nomad job status -namespace=souk %s` shows its allocations", want, name, have, name)
+	}
+	return err
 }
 
 // pushMissingConfig gives Consul the configuration of services that have none there.

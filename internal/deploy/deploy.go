@@ -76,6 +76,42 @@ func (d *Deployer) Await(ctx context.Context, namespace, job string, limit time.
 	}
 }
 
+// AwaitDeployment waits until Nomad's newest deployment of a job has ended well, and
+// fails as soon as one has not. A job that was only registered has none.
+func (d *Deployer) AwaitDeployment(ctx context.Context, namespace, job string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		newest, _, err := d.Nomad.Jobs().LatestDeployment(job, (&nomadapi.QueryOptions{Namespace: namespace}).WithContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read the deployment of %s: %w", job, err)
+		}
+		if newest == nil {
+			return nil
+		}
+		switch newest.Status {
+		case nomadapi.DeploymentStatusSuccessful:
+			return nil
+		case nomadapi.DeploymentStatusFailed, nomadapi.DeploymentStatusCancelled:
+			return fmt.Errorf("the deployment of %s %s: %s", job, newest.Status, newest.StatusDescription)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the deployment of %s is still %s after %s: %s", job, newest.Status, limit, newest.StatusDescription)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// Release is the release that the job file says the job runs (its meta).
+func (d *Deployer) Release(ctx context.Context, namespace, id string) (string, error) {
+	job, _, err := d.Nomad.Jobs().Info(id, (&nomadapi.QueryOptions{Namespace: namespace}).WithContext(ctx))
+	if err != nil {
+		return "", fmt.Errorf("read job %s: %w", id, err)
+	}
+	return job.Meta["release"], nil
+}
+
 // Healthy returns nil if the job is as Await wants it, else what is missing.
 func (d *Deployer) Healthy(ctx context.Context, namespace, id string) error {
 	q := (&nomadapi.QueryOptions{Namespace: namespace}).WithContext(ctx)
