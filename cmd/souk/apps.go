@@ -117,5 +117,12 @@ func (a *app) upApps(ctx context.Context) error {
 	if err := a.pushMissingConfig(ctx); err != nil {
 		return err
 	}
-	return a.runApps(ctx)
+	if err := a.runApps(ctx); err != nil {
+		return err
+	}
+	filled, err := a.seed(ctx)
+	if err == nil && filled.Created() > 0 {
+		a.did(filled.String())
+	}
+	return err
 }
