@@ -1,7 +1,7 @@
 # catalog: products in MongoDB.
 
-# Its mTLS certificate.
-path "pki/issue/catalog" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/catalog" {
   capabilities = ["update"]
 }
 

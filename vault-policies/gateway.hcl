@@ -1,7 +1,7 @@
 # gateway: the way in. It verifies user tokens with published keys, so it needs no transit.
 
-# Its mTLS certificate.
-path "pki/issue/gateway" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/gateway" {
   capabilities = ["update"]
 }
 

@@ -9,8 +9,8 @@ path "sys/leases/revoke/database/creds/inventory/*" {
   capabilities = ["update"]
 }
 
-# Its mTLS certificate.
-path "pki/issue/inventory" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/inventory" {
   capabilities = ["update"]
 }
 

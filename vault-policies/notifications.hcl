@@ -9,8 +9,8 @@ path "sys/leases/revoke/database/creds/notifications/*" {
   capabilities = ["update"]
 }
 
-# Its mTLS certificate.
-path "pki/issue/notifications" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/notifications" {
   capabilities = ["update"]
 }
 

@@ -9,8 +9,8 @@ path "sys/leases/revoke/database/creds/orders/*" {
   capabilities = ["update"]
 }
 
-# Its mTLS certificate.
-path "pki/issue/orders" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/orders" {
   capabilities = ["update"]
 }
 

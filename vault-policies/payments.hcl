@@ -9,8 +9,8 @@ path "sys/leases/revoke/database/creds/payments/*" {
   capabilities = ["update"]
 }
 
-# Its mTLS certificate.
-path "pki/issue/payments" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/payments" {
   capabilities = ["update"]
 }
 

@@ -9,7 +9,12 @@ path "sys/leases/revoke/database/creds/probe/*" {
   capabilities = ["update"]
 }
 
-# Its mTLS certificate.
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/probe" {
+  capabilities = ["update"]
+}
+
+# The probe's own walk (cmd/probe) has Vault make the key as well.
 path "pki/issue/probe" {
   capabilities = ["update"]
 }

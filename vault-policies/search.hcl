@@ -1,7 +1,7 @@
 # search: a projection of the catalogue in Elasticsearch.
 
-# Its mTLS certificate.
-path "pki/issue/search" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/search" {
   capabilities = ["update"]
 }
 

@@ -9,8 +9,8 @@ path "sys/leases/revoke/database/creds/users/*" {
   capabilities = ["update"]
 }
 
-# Its mTLS certificate.
-path "pki/issue/users" {
+# Its mTLS certificate: Vault signs the request, the key stays in the process.
+path "pki/sign/users" {
   capabilities = ["update"]
 }
 

@@ -106,6 +106,26 @@ func (p *Process) Defer(name string, f func(context.Context) error) {
 	p.cleanUps = append(p.cleanUps, named[func(context.Context) error]{name, f})
 }
 
+// Go runs f beside the serving. It is ended, and waited for, as a clean-up: what it
+// uses must be registered before it.
+func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	p.Defer(name, func(limit context.Context) error {
+		stop()
+		select {
+		case <-done:
+			return nil
+		case <-limit.Done():
+			return errors.New("still at work")
+		}
+	})
+}
+
 // Check registers a condition of readiness: nil if it holds. Conditions are the
 // program's own (credentials, certificate), not whether others answer: a database
 // that is away must not take every instance out of the catalogue.

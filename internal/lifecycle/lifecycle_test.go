@@ -41,6 +41,28 @@ func TestCleanUpsRunLastInFirstOutAndEachIsTried(t *testing.T) {
 	}
 }
 
+func TestWorkBesideTheServingEndsBeforeWhatItUsesIsClosed(t *testing.T) {
+	p := &Process{Log: quiet()}
+	var order []string
+	p.Defer("store", func(context.Context) error {
+		order = append(order, "store closed")
+		return nil
+	})
+	ctx, terminate := context.WithCancel(t.Context())
+	p.Go(ctx, "relay", func(ctx context.Context) {
+		<-ctx.Done()
+		order = append(order, "relay ended")
+	})
+	terminate() // requests in flight may still need it
+	time.Sleep(20 * time.Millisecond)
+	if len(order) != 0 {
+		t.Fatalf("at the signal: %v", order)
+	}
+	if err := p.Close(); err != nil || fmt.Sprint(order) != "[relay ended store closed]" {
+		t.Errorf("%v, %v", order, err)
+	}
+}
+
 func TestItIsReadyOnlyWhileItServesAndEveryCheckHolds(t *testing.T) {
 	p := &Process{Log: quiet()}
 	var expired error

@@ -1,0 +1,86 @@
+// Command gateway is the way in: it routes requests to the services that Consul knows.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"souk/internal/config"
+	"souk/internal/discovery"
+	"souk/internal/identity"
+	"souk/internal/lifecycle"
+	"souk/internal/web"
+)
+
+func main() {
+	program := lifecycle.Program{Name: serviceName, Run: run, CheckConfig: config.Checker[Config](Defaults)}
+	os.Exit(program.Main(os.Args[1:]))
+}
+
+// startLimit bounds what a start waits for. Nomad then tries again.
+const startLimit = 45 * time.Second
+
+func run(ctx context.Context) (err error) {
+	p, err := lifecycle.Start(serviceName, os.Stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	public := os.Getenv("SOUK_PUBLIC_ADDR")
+	if public == "" {
+		return errors.New("SOUK_PUBLIC_ADDR is not set: run this as the Nomad job nomad/apps/gateway.nomad.hcl")
+	}
+	starting, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+
+	consul, err := discovery.Connect()
+	if err != nil {
+		return err
+	}
+	conf, err := config.Watch[Config](ctx, config.Options[Config]{
+		Consul: consul, Key: p.ConfigKey(), Defaults: Defaults, StateFile: p.StateFile("config.yaml"), Log: p.Log, Metrics: p.Metrics,
+	})
+	if err != nil {
+		return err
+	}
+	p.LogLevel.Set(conf.Get().LogLevel)
+	conf.OnChange(func(c *Config) { p.LogLevel.Set(c.LogLevel) })
+
+	id, err := identity.Login(starting, identity.FromEnv(p.Service), p.Log)
+	if err != nil {
+		return err
+	}
+	p.Defer("identity", id.Close)
+	p.Check("identity", id.Ready)
+	p.Metrics.MustRegister(id.Metrics())
+	cert, err := id.Certificate(starting)
+	if err != nil {
+		return err
+	}
+
+	g, err := newGateway(ctx, conf.Get(), options{
+		Consul: consul, TLS: cert.ClientTLS, StateDir: p.StateDir, Log: p.Log, Metrics: p.Metrics,
+	})
+	if err != nil {
+		return err
+	}
+	conf.OnChange(g.follow(ctx))
+	p.Check("routes", g.ready)
+	limits := conf.Get().Listen.web()
+	limits.Service, limits.Log, limits.Metrics = p.Service, p.Log, p.Metrics
+	server := web.New(limits)
+	g.routes(server.App())
+
+	err = p.ServeAdmin(ctx, lifecycle.Admin{Metrics: p.Metrics.Handler(), Config: func() (uint64, any) { return conf.Index(), conf.Get() }})
+	if err != nil {
+		return err
+	}
+	// The public address is shared with other instances on this node; the other reaches this one alone.
+	listener, err := listen(ctx, public, p.Listen)
+	if err != nil {
+		return err
+	}
+	return p.Serve(ctx, func(ctx context.Context) error { return server.Serve(ctx, listener) })
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"souk/internal/discovery"
+)
+
+// Why a call failed decides what may be tried next.
+var (
+	// errNotSent: the instance has not had the whole request, so it can't have acted on it.
+	errNotSent = errors.New("the request did not reach the instance")
+	// errBroken: it may have acted, but there is no whole answer.
+	errBroken = errors.New("the instance broke off")
+	// errTimeout: the time of the route is over.
+	errTimeout = errors.New("the instance took too long")
+	// errAnswer: there is an answer, which can't be passed on. Another try would give the same.
+	errAnswer = errors.New("the answer can't be passed on")
+)
+
+// upstream is one instance of a service, with its connections. It lives as long as the
+// instance does, whatever the catalogue says meanwhile.
+type upstream struct {
+	instance discovery.Instance
+	client   *fasthttp.HostClient
+	pending  atomic.Int64 // calls under way
+	gone     time.Time    // since when it is not in the catalogue; zero: it is. The balancer's lock guards it
+}
+
+func newUpstream(in discovery.Instance, tlsConfig *tls.Config, u Upstream) *upstream {
+	up := &upstream{instance: in}
+	up.client = &fasthttp.HostClient{
+		Addr: in.Address, IsTLS: true,
+		Transport:   exchange{},
+		DialTimeout: dialer{tls: tlsConfig, limit: u.ConnectTimeout}.dial,
+		MaxConns:    u.Connections, MaxIdleConnDuration: u.IdleTimeout,
+		MaxResponseBodySize: u.ResponseLimit,
+		ReadBufferSize:      32 << 10, // bounds the head of an answer
+		ConnPoolStrategy:    fasthttp.LIFO,
+		// Whoever calls decides about a second try: it goes to another instance.
+		MaxIdemponentCallAttempts: 1,
+		NoDefaultUserAgentHeader:  true,
+		DisablePathNormalizing:    true,
+		SecureErrorLogMessage:     true,
+	}
+	return up
+}
+
+// call sends req, which has everything but scheme and address, and reads the whole answer.
+// The error wraps one of the reasons above.
+func (u *upstream) call(req *fasthttp.Request, resp *fasthttp.Response, deadline time.Time) error {
+	u.pending.Add(1)
+	defer u.pending.Add(-1)
+	err := u.client.DoDeadline(req, resp, deadline)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNotSent), errors.Is(err, errBroken), errors.Is(err, errTimeout), errors.Is(err, errAnswer):
+		return err
+	case errors.Is(err, fasthttp.ErrTimeout):
+		return fmt.Errorf("%w: %w", errTimeout, err)
+	}
+	return fmt.Errorf("%w: %w", errBroken, err)
+}
+
+// exchange is one request and its answer on one connection: what fasthttp's own transport
+// does, with failures told apart, and never on a connection that its server has closed.
+type exchange struct{}
+
+// RoundTrip implements fasthttp.RoundTripper.
+func (exchange) RoundTrip(hc *fasthttp.HostClient, req *fasthttp.Request, resp *fasthttp.Response) (retry bool, err error) {
+	deadline := time.Now().Add(req.GetTimeOut())
+	cc, err := hc.AcquireConn(time.Until(deadline), false)
+	for err == nil && !cc.LastUseTime().IsZero() && !open(cc.Conn()) {
+		hc.CloseConn(cc)
+		cc, err = hc.AcquireConn(time.Until(deadline), false)
+	}
+	if err != nil {
+		if time.Until(deadline) <= 0 {
+			return false, fmt.Errorf("%w: %w", errTimeout, err)
+		}
+		return false, fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	conn := cc.Conn()
+	if err := conn.SetDeadline(deadline); err != nil {
+		hc.CloseConn(cc)
+		return false, fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	bw := hc.AcquireWriter(conn)
+	err = req.Write(bw)
+	if err == nil {
+		err = bw.Flush()
+	}
+	hc.ReleaseWriter(bw)
+	if err != nil {
+		hc.CloseConn(cc)
+		return false, reason(errNotSent, err)
+	}
+	resp.SkipBody = req.Header.IsHead()
+	br := hc.AcquireReader(conn)
+	err = resp.ReadLimitBody(br, hc.MaxResponseBodySize)
+	rest := br.Buffered()
+	hc.ReleaseReader(br)
+	switch small := (*fasthttp.ErrSmallBuffer)(nil); {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge), errors.As(err, &small):
+		hc.CloseConn(cc)
+		return false, fmt.Errorf("%w: %w", errAnswer, err)
+	case err != nil:
+		hc.CloseConn(cc)
+		return false, reason(errBroken, err)
+	case resp.StatusCode() == fasthttp.StatusSwitchingProtocols:
+		hc.CloseConn(cc)
+		return false, fmt.Errorf("%w: it switches protocols, which nobody asked for", errAnswer)
+	}
+	// Bytes after the answer belong to nothing; the next request must not read them as its own.
+	if resp.ConnectionClose() || rest > 0 {
+		hc.CloseConn(cc)
+	} else {
+		hc.ReleaseConn(cc)
+	}
+	return false, nil
+}
+
+func reason(otherwise, err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fasthttp.ErrTimeout) {
+		otherwise = errTimeout
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("%w: %w", otherwise, err)
+}
+
+// dialer opens connections with TLS on them.
+type dialer struct {
+	tls   *tls.Config
+	limit time.Duration
+}
+
+// dial implements fasthttp.DialFuncWithTimeout.
+func (d dialer) dial(addr string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), min(d.limit, timeout))
+	defer cancel()
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &peekConn{Conn: tls.Client(raw, d.tls)}
+	if err = c.HandshakeContext(ctx); err == nil {
+		err = c.prepare(raw)
+	}
+	if err != nil {
+		_ = raw.Close() // the handshake's error says more
+		return nil, err
+	}
+	return c, nil
+}
+
+// peekConn can tell whether its server has closed it: while it is idle nothing may come
+// in, neither data nor the end. One asks before every reuse, so that a restarted
+// instance's old connections don't fail requests that nobody may repeat.
+type peekConn struct {
+	*tls.Conn
+	raw  syscall.RawConn
+	peek func(fd uintptr)
+	buf  [1]byte
+	idle bool
+}
+
+func (c *peekConn) prepare(raw net.Conn) (err error) {
+	sc, ok := raw.(syscall.Conn)
+	if !ok {
+		return errors.New("not a socket")
+	}
+	c.raw, err = sc.SyscallConn()
+	c.peek = func(fd uintptr) {
+		_, _, err := syscall.Recvfrom(int(fd), c.buf[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		c.idle = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
+	}
+	return err
+}
+
+func open(conn net.Conn) bool {
+	c, ok := conn.(*peekConn)
+	if !ok {
+		return false
+	}
+	c.idle = false
+	return c.raw.Control(c.peek) == nil && c.idle
+}

@@ -1,0 +1,57 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Topic as it should be.
+type Topic struct {
+	Name       string
+	Partitions int
+	// Replicas of each partition; 0 for the broker's default.
+	Replicas int
+	// Settings of the topic, such as cleanup.policy; applied when it is created.
+	Settings map[string]string
+}
+
+// EnsureTopics creates the topics that are missing, and leaves those that exist as
+// they are: adding partitions to a topic moves keys to other partitions, which breaks
+// their order, so that is an operator's decision.
+func EnsureTopics(ctx context.Context, brokers []string, client string, log *slog.Logger, topics ...Topic) error {
+	// An admin client logs to stderr only, and its calls return what matters.
+	admin, err := kafka.NewAdminClient(config(brokers, client, kafka.ConfigMap{"log_level": 0}))
+	if err != nil {
+		return fmt.Errorf("make a Kafka admin client: %w", err)
+	}
+	defer within(closeLimit, admin.Close)
+	specs := make([]kafka.TopicSpecification, len(topics))
+	for i, t := range topics {
+		specs[i] = kafka.TopicSpecification{Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: t.Replicas, Config: t.Settings}
+		if t.Replicas == 0 {
+			specs[i].ReplicationFactor = -1
+		}
+	}
+	limit := 10 * time.Second
+	if end, has := ctx.Deadline(); has {
+		limit = min(limit, time.Until(end))
+	}
+	results, err := admin.CreateTopics(ctx, specs, kafka.SetAdminRequestTimeout(limit), kafka.SetAdminOperationTimeout(limit))
+	if err != nil {
+		return fmt.Errorf("create topics: %w", err)
+	}
+	for _, r := range results {
+		switch r.Error.Code() {
+		case kafka.ErrNoError:
+			log.Info("Topic created", "event.action", "topic-created", "kafka.topic", r.Topic)
+		case kafka.ErrTopicAlreadyExists:
+		default:
+			return fmt.Errorf("create topic %s: %w", r.Topic, r.Error)
+		}
+	}
+	return nil
+}

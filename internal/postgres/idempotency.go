@@ -1,0 +1,132 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"souk/internal/errs"
+)
+
+// idempotencyPrimaryKey is named so that two that store a key at once, which only
+// repeatable read and stricter allow, can be told from other conflicts.
+const idempotencyPrimaryKey = "idempotency_keys_pkey"
+
+// IdempotencyKey is a request's Idempotency-Key and what it holds for. Keys are
+// kept for 24 hours in the table idempotency_keys, which Migrate makes.
+type IdempotencyKey struct {
+	Principal   string // who asks; never empty, so that nobody gets another's reply
+	Route       string // method and route template: "POST /v1/orders"
+	Key         string
+	Fingerprint []byte // a hash of what else must be equal: method, route, body
+}
+
+// Reply is what the first request was answered, to be repeated word for word.
+type Reply struct {
+	Status int
+	Header map[string]string // the few that belong to the outcome: Location, ETag, Content-Type
+	Body   []byte
+}
+
+// Do runs f in a transaction, unless the key's request was answered before: then
+// it returns that reply and replayed is true. The effect and the reply are stored
+// together, so neither is there without the other. If f fails nothing is stored
+// and the key is free again. Errors: errs.IdempotencyKeyReused (422),
+// errs.IdempotencyInFlight (409), and those of Tx.
+func (k IdempotencyKey) Do(ctx context.Context, p *Pool, f func(pgx.Tx) (Reply, error)) (reply Reply, replayed bool, err error) {
+	err = Tx(ctx, p, func(tx pgx.Tx) error {
+		earlier, err := k.Begin(ctx, tx)
+		if replayed = earlier != nil; err != nil || replayed {
+			if replayed {
+				reply = *earlier
+			}
+			return err
+		}
+		if reply, err = f(tx); err != nil {
+			return err
+		}
+		return k.Finish(ctx, tx, reply)
+	})
+	if err != nil {
+		return Reply{}, false, err
+	}
+	return reply, replayed, nil
+}
+
+// Begin claims the key until tx ends, or returns the reply that was stored with
+// it. It should be the first statement of tx.
+func (k IdempotencyKey) Begin(ctx context.Context, tx pgx.Tx) (*Reply, error) {
+	if k.Principal == "" || k.Route == "" || k.Key == "" || len(k.Fingerprint) == 0 {
+		return nil, errors.New("postgres: an idempotency key without principal, route, key or fingerprint")
+	}
+	// A row of a transaction under way is invisible and inserting beside it would wait; the lock can be asked.
+	var mine bool
+	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, k.lock()).Scan(&mine); err != nil {
+		return nil, fmt.Errorf("postgres: claim the idempotency key: %w", err)
+	}
+	if !mine {
+		return nil, errs.IdempotencyInFlight()
+	}
+	var fingerprint []byte
+	var r Reply
+	err := tx.QueryRow(ctx, `SELECT fingerprint, status, header, body FROM idempotency_keys
+		WHERE principal = $1 AND route = $2 AND key = $3 AND created_at > now() - interval '24 hours'`,
+		k.Principal, k.Route, k.Key).Scan(&fingerprint, &r.Status, &r.Header, &r.Body)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("postgres: look up the idempotency key: %w", err)
+	case !bytes.Equal(fingerprint, k.Fingerprint):
+		return nil, errs.IdempotencyKeyReused()
+	}
+	return &r, nil
+}
+
+// Finish stores the reply in the transaction of its effect, after Begin.
+func (k IdempotencyKey) Finish(ctx context.Context, tx pgx.Tx, r Reply) error {
+	if r.Header == nil {
+		r.Header = map[string]string{}
+	}
+	if r.Body == nil {
+		r.Body = []byte{}
+	}
+	// The one row that may stand in the way has run out.
+	_, err := tx.Exec(ctx, `DELETE FROM idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3
+		AND created_at <= now() - interval '24 hours'`, k.Principal, k.Route, k.Key)
+	if err == nil {
+		_, err = tx.Exec(ctx, `INSERT INTO idempotency_keys (principal, route, key, fingerprint, status, header, body)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`, k.Principal, k.Route, k.Key, k.Fingerprint, r.Status, r.Header, r.Body)
+	}
+	if err != nil {
+		return fmt.Errorf("postgres: store the reply with its idempotency key: %w", err)
+	}
+	return nil
+}
+
+// lock is the key's number among PostgreSQL's advisory locks.
+func (k IdempotencyKey) lock() int64 {
+	h := sha256.New()
+	for _, part := range []string{"idempotency", k.Principal, k.Route, k.Key} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return int64(binary.BigEndian.Uint64(h.Sum(nil))) //nolint:gosec // any 64 bits will do
+}
+
+// ForgetIdempotencyKeys deletes keys that have run out, at most 1,000 at a time,
+// and returns how many it deleted. Any instance may call it at any time.
+func ForgetIdempotencyKeys(ctx context.Context, p *Pool) (int64, error) {
+	var n int64
+	err := Tx(ctx, p, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys
+			WHERE created_at <= now() - interval '24 hours' LIMIT 1000 FOR UPDATE SKIP LOCKED)`)
+		n = tag.RowsAffected()
+		return err
+	})
+	return n, err
+}

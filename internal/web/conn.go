@@ -1,0 +1,180 @@
+package web
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// How long a closed connection is still read from, so that the client gets our
+	// last answer before its own unread bytes make the kernel reset the connection
+	// (RFC 9112, section 9.6).
+	lingerShort = time.Second
+	lingerLong  = 5 * time.Second // while a refused body is still coming in
+	lingerBytes = 64 << 20
+	// A last look for a request that was under way when an idle connection ends.
+	lastLook = 20 * time.Millisecond
+	// How long a connection may take to its first request once the server drains.
+	newGrace = time.Second
+)
+
+// conn is a connection that knows whether a request is under way, ends politely,
+// and whose writes time out by lack of progress, so that a long stream may be
+// long and a stuck client is still cut off.
+type conn struct {
+	net.Conn
+	conns        *connections
+	writeTimeout time.Duration
+	headerLimit  int
+
+	eof         atomic.Bool // the client has ended its side
+	wrote       atomic.Bool // something was sent
+	unread      atomic.Bool // a refused request may still be coming in
+	interrupted atomic.Bool // the drain wants this idle connection
+	cut         atomic.Bool // no manners any more
+	closed      atomic.Bool
+	lineless    int // bytes read since a line ended; read and written by the serving goroutine only
+
+	mu    sync.Mutex // orders interrupt and state
+	idle  bool
+	since time.Time // of the state
+
+	handling // what the watchdog looks at
+}
+
+// tlsConn is what fasthttp recognises as TLS.
+type tlsConn struct {
+	*conn
+	tls *tls.Conn
+}
+
+func (c *tlsConn) Handshake() error                     { return c.tls.Handshake() }
+func (c *tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+func (c *conn) base() *conn                             { return c }
+
+func baseOf(nc net.Conn) *conn {
+	if c, ok := nc.(interface{ base() *conn }); ok {
+		return c.base()
+	}
+	return nil
+}
+
+// connOf is the connection of a request; nil in App().Test.
+func connOf(fctx *fasthttp.RequestCtx) *conn { return baseOf(fctx.Conn()) }
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n == 0 && err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.interrupted.CompareAndSwap(true, false) {
+		// A request that has reached us by now is still answered.
+		if err = c.Conn.SetReadDeadline(time.Now().Add(lastLook)); err == nil {
+			n, err = c.Conn.Read(p)
+		}
+	}
+	if n > 0 {
+		if bytes.IndexByte(p[:n], '\n') >= 0 {
+			c.lineless = 0
+		} else {
+			c.lineless += n
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		c.eof.Store(true)
+	}
+	return n, err
+}
+
+// lineTooLong reports that the header buffer is full of one line: the request's first.
+func (c *conn) lineTooLong() bool { return c.lineless >= c.headerLimit }
+
+func (c *conn) Write(p []byte) (int, error) {
+	if c.deadline.Load() == overtaken {
+		return 0, net.ErrClosed // the watchdog has answered instead
+	}
+	if err := c.write(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *conn) write(p []byte) error {
+	c.wrote.Store(true)
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
+		return err
+	}
+	_, err := c.Conn.Write(p)
+	return err
+}
+
+// setIdle follows the requests of the connection.
+func (c *conn) setIdle(idle bool) {
+	c.mu.Lock()
+	c.idle, c.since = idle, time.Now()
+	c.mu.Unlock()
+}
+
+// interrupt wakes a connection that waits for a request, so that its goroutine
+// closes it. A request that has begun is left alone: its first byte made the
+// connection busy before fasthttp set the deadline that undoes ours.
+func (c *conn) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fresh := !c.wrote.Load() && time.Since(c.since) < newGrace
+	if c.idle && !fresh {
+		c.interrupted.Store(true)
+		_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // a closed connection needs no waking
+	}
+}
+
+// Close ends the connection in stages: our side first, then what the client
+// still sends is read and dropped for a while, then the rest.
+func (c *conn) Close() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	defer c.conns.remove(c)
+	if c.wrote.Load() && !c.eof.Load() && !c.cut.Load() {
+		c.linger()
+	}
+	return c.Conn.Close()
+}
+
+func (c *conn) linger() {
+	raw := c.Conn
+	if t, ok := raw.(*tls.Conn); ok {
+		if t.CloseWrite() != nil {
+			return
+		}
+		raw = t.NetConn()
+	}
+	half, ok := raw.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	patience := lingerShort
+	if c.unread.Load() {
+		patience = lingerLong
+	}
+	if raw.SetReadDeadline(time.Now().Add(patience)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, raw, lingerBytes) // any end will do
+}
+
+// abort closes at once.
+func (c *conn) abort() {
+	c.cut.Store(true)
+	raw := c.Conn
+	if t, ok := raw.(*tls.Conn); ok {
+		raw = t.NetConn()
+	}
+	_ = raw.Close() // the serving goroutine sees the error
+}
