@@ -71,7 +71,8 @@ type API struct {
 	Path    string `yaml:"path"` // of the document at the service
 }
 
-// Defaults are in force where the document says nothing. There is no route by default.
+// Defaults are in force where the document says nothing. There is no route by default,
+// so a gateway does not start, or lose its routes, without a document.
 func Defaults() Config {
 	return Config{
 		Listen: Listen{
@@ -98,6 +99,9 @@ func (c *Config) Validate() error {
 		if !isOrigin(o) {
 			p.add("cors.origins[%d]: %q is not an origin; write https://host or https://host:port", i, o)
 		}
+	}
+	if len(c.Routes) == 0 {
+		p.add("routes: name at least one; without any the gateway answers nothing but 404")
 	}
 	for i, r := range c.Routes {
 		r.validate(p, fmt.Sprintf("routes[%d]", i), c.Listen.BodyLimit)

@@ -103,10 +103,18 @@ type instance struct {
 	kill func()
 }
 
-// startInstance serves over mTLS at address (":0" for any) and registers in Consul.
-func startInstance(t testing.TB, consul *consulapi.Client, service, address string, h http.Handler) *instance {
+// startInstance serves over mTLS and registers in Consul.
+func startInstance(t testing.TB, consul *consulapi.Client, service string, h http.Handler) *instance {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+	address, kill := serveTLS(t, service, "127.0.0.1:0", h)
+	in := registerInstance(t, consul, service, address)
+	in.kill = kill
+	return in
+}
+
+func serveTLS(t testing.TB, service, at string, h http.Handler) (address string, kill func()) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,15 +124,14 @@ func startInstance(t testing.TB, consul *consulapi.Client, service, address stri
 			t.Error(err)
 		}
 	}()
-	t.Cleanup(func() { _ = server.Close() })
-	in := registerInstance(t, consul, service, l.Addr().String())
-	in.kill = func() { _ = server.Close() }
-	return in
+	kill = func() { _ = server.Close() }
+	t.Cleanup(kill)
+	return l.Addr().String(), kill
 }
 
 // startRaw serves with a function that gets each TLS connection: for answers that no
 // HTTP server would give.
-func startRaw(t testing.TB, consul *consulapi.Client, service string, serve func(net.Conn, *bufio.Reader)) *instance {
+func startRaw(t testing.TB, consul *consulapi.Client, service string, serve func(net.Conn, *bufio.Reader)) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", testCA().server(service))
 	if err != nil {
@@ -143,7 +150,7 @@ func startRaw(t testing.TB, consul *consulapi.Client, service string, serve func
 			}()
 		}
 	}()
-	return registerInstance(t, consul, service, l.Addr().String())
+	registerInstance(t, consul, service, l.Addr().String())
 }
 
 func registerInstance(t testing.TB, consul *consulapi.Client, service, address string) *instance {

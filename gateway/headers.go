@@ -42,23 +42,17 @@ func badHeader(detail string) error {
 
 // isToken: RFC 9110, section 5.6.2.
 func isToken(b []byte) bool {
-	for _, c := range b {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
-			return false
-		}
-	}
-	return len(b) > 0
+	return len(b) > 0 && !bytes.ContainsFunc(b, func(c rune) bool { return !alphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c) })
 }
 
 // isHost: a name, an IPv4 or a bracketed IPv6 address, with an optional port. Nothing else
 // goes into X-Forwarded-Host.
 func isHost(b []byte) bool {
-	for _, c := range b {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(".-_:[]", c) >= 0) {
-			return false
-		}
-	}
-	return len(b) > 0
+	return len(b) > 0 && !bytes.ContainsFunc(b, func(c rune) bool { return !alphanumeric(c) && !strings.ContainsRune(".-_:[]", c) })
+}
+
+func alphanumeric(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
 // hopByHop are fields of one connection (RFC 9110, section 7.6.1), and those that the

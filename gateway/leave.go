@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -14,6 +15,8 @@ const (
 	// How long one of ours may take to come back to us. Meanwhile new connections go
 	// where we try, so nothing is lost by waiting.
 	comeback = 250 * time.Millisecond
+	// How long what a process steered can outlive it.
+	shareEvery = 3 * time.Second
 )
 
 // leave steers new connections to another process that listens on the same port. Nobody
@@ -26,10 +29,33 @@ func (p *port) leave() {
 			return // not this kernel
 		}
 		if p.elsewhere() {
+			p.target.Store(int64(place))
 			return
 		}
 	}
 	_ = p.control(unsteer) // alone
+}
+
+// share undoes, while ctx lasts, what a process that is gone has steered: where several
+// are left, the kernel should choose among them again.
+func (p *port) share(ctx context.Context) {
+	tick := time.NewTicker(shareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = p.control(unsteer) // there is nothing to undo as a rule
+		}
+	}
+}
+
+// steerAgain comes last before the socket closes: another process may have undone the first.
+func (p *port) steerAgain() {
+	if place := p.target.Load(); place >= 0 {
+		_ = p.control(steer(uint32(place))) //nolint:gosec // below places
+	}
 }
 
 // elsewhere reports whether new connections go to another process: none of a few that are

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,6 +50,7 @@ func listen(ctx context.Context, addresses ...string) (net.Listener, error) {
 			defer l.accepting.Done()
 			p.accept(l.accepted, l.closing)
 		}()
+		go p.share(ctx)
 		l.stop = append(l.stop, context.AfterFunc(ctx, p.leave))
 	}
 	go func() {
@@ -97,6 +99,7 @@ func (l *listener) Addr() net.Addr { return l.ports[0].Addr() }
 type port struct {
 	*net.TCPListener
 	probes *probes
+	target atomic.Int64 // place that new connections are steered to; negative: they are not
 }
 
 func openPort(ctx context.Context, address string) (*port, error) {
@@ -106,19 +109,20 @@ func openPort(ctx context.Context, address string) (*port, error) {
 		})
 		return errors.Join(controlErr, err)
 	}}
+	config.SetMultipathTCP(false) // Go's default; such a socket can't be steered
 	l, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	p := &port{TCPListener: l.(*net.TCPListener), probes: newProbes()} //nolint:errcheck,forcetypeassert // of "tcp"
-	// What a predecessor steered elsewhere when it left must not stay there.
-	_ = p.control(unsteer) // there is nothing to undo as a rule
+	p.target.Store(-1)
+	_ = p.control(unsteer) // see share
 	return p, nil
 }
 
 // accept hands out connections until the listener closes and the kernel's queue is empty.
 func (p *port) accept(out chan<- net.Conn, closing <-chan struct{}) {
-	defer p.TCPListener.Close() //nolint:errcheck // nobody waits for it
+	defer p.Close() //nolint:errcheck // nobody waits for it
 	var end time.Time
 	for {
 		select {
@@ -126,6 +130,7 @@ func (p *port) accept(out chan<- net.Conn, closing <-chan struct{}) {
 			now := time.Now()
 			if end.IsZero() {
 				end = now.Add(closeLimit)
+				p.steerAgain()
 			}
 			// A connection that waits is accepted at once whatever the deadline.
 			if now.After(end) || p.SetDeadline(now.Add(settle)) != nil {
@@ -133,7 +138,7 @@ func (p *port) accept(out chan<- net.Conn, closing <-chan struct{}) {
 			}
 		default:
 		}
-		c, err := p.TCPListener.Accept()
+		c, err := p.Accept()
 		switch {
 		case err == nil && !p.probes.taken(c):
 			out <- c

@@ -88,8 +88,8 @@ func (x *proxied) prepare(c *fiber.Ctx, r *route, path []byte) (err error) {
 		fctx.Response.SetConnectionClose() // who knows what the client means to send next
 		return err
 	}
-	host := fctx.URI().Host()
-	if len(host) > 0 && !isHost(host) {
+	host := fctx.URI().Host() // of the target, if that has one; without "user@"
+	if sent := in.Header.Host(); len(sent) > 0 && !isHost(sent) || len(host) > 0 && !isHost(host) {
 		fctx.Response.SetConnectionClose()
 		return errs.New(errs.Invalid, "bad-host", "the Host header is not a host name or address")
 	}

@@ -57,7 +57,7 @@ func (a answer) problem(t testing.TB) problem {
 
 func TestARequestReachesItsServiceAsItWas(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", echo("one"))
+	startInstance(t, consul, service, echo("one"))
 	g := startGateway(t, consul, testConfig(service))
 	g.knows(t, service, 1)
 	for _, method := range []string{"PUT", "PATCH", "DELETE"} {
@@ -84,24 +84,24 @@ func TestARequestReachesItsServiceAsItWas(t *testing.T) {
 
 func TestAChunkedBodyArrivesWhole(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", echo("one"))
+	startInstance(t, consul, service, echo("one"))
 	g := startGateway(t, consul, testConfig(service))
 	g.knows(t, service, 1)
-	got := raw(t, g.addr, "POST /v1/things HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-Late\r\n\r\n"+
-		"5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nX-Late: 1\r\nX-Souk-User: root\r\nX-Undeclared: 2\r\n\r\n")
+	const head = "POST /v1/things HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\n"
+	got := raw(t, g.addr, head+"\r\n")
 	if !strings.Contains(got, `"body":"hello world"`) || !strings.Contains(got, `"length":11`) {
 		t.Errorf("got %s", got)
 	}
-	for _, name := range []string{"X-Late", "X-Souk-User", "X-Undeclared"} {
-		if strings.Contains(got, name) {
-			t.Errorf("a trailer field passed for a header: %s in %s", name, got)
-		}
+	// A trailer must not pass for a header.
+	got = raw(t, g.addr, head+"X-Souk-User: root\r\nX-Late: 1\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+		t.Errorf("with a trailer: %s", got)
 	}
 }
 
 func TestExpectContinueIsAnsweredHere(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", echo("one"))
+	startInstance(t, consul, service, echo("one"))
 	g := startGateway(t, consul, testConfig(service))
 	g.knows(t, service, 1)
 	got := raw(t, g.addr, "POST /v1/things HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
@@ -112,7 +112,7 @@ func TestExpectContinueIsAnsweredHere(t *testing.T) {
 
 func TestOnlyTheGatewaySaysWhoTheClientIs(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", echo("one"))
+	startInstance(t, consul, service, echo("one"))
 	g := startGateway(t, consul, testConfig(service))
 	g.knows(t, service, 1)
 	spoofed := []string{
@@ -140,7 +140,7 @@ func TestOnlyTheGatewaySaysWhoTheClientIs(t *testing.T) {
 
 func TestARequestNamedByConnectionCannotLoseTheGatewaysOwnFields(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", echo("one"))
+	startInstance(t, consul, service, echo("one"))
 	g := startGateway(t, consul, testConfig(service))
 	g.knows(t, service, 1)
 	got := raw(t, g.addr, "POST /v1/things HTTP/1.1\r\nHost: shop\r\nX: y\r\nConnection: X-Forwarded-For, Content-Length, Host, traceparent, X-Request-Id\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
@@ -153,7 +153,7 @@ func TestARequestNamedByConnectionCannotLoseTheGatewaysOwnFields(t *testing.T) {
 
 func TestTraceAndRequestIDPassThrough(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", echo("one"))
+	startInstance(t, consul, service, echo("one"))
 	g := startGateway(t, consul, testConfig(service))
 	g.knows(t, service, 1)
 	const trace = "0af7651916cd43dd8448eb211c80319c"
@@ -175,7 +175,7 @@ func TestTraceAndRequestIDPassThrough(t *testing.T) {
 func TestAnswersPassThroughUnchanged(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
 	big := strings.Repeat("0123456789", 100_000)
-	startInstance(t, consul, service, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	startInstance(t, consul, service, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		switch r.URL.Query().Get("do") {
 		case "problem":
@@ -255,7 +255,7 @@ func TestAnswersPassThroughUnchanged(t *testing.T) {
 
 func TestHEADHasTheLengthAndNoBody(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	startInstance(t, consul, service, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Method", r.Method)
 		w.Header().Set("Content-Length", "12")
 		if r.Method == "GET" {
@@ -273,7 +273,7 @@ func TestHEADHasTheLengthAndNoBody(t *testing.T) {
 
 func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 	consul, service := realConsul(t), uniqueName()
-	startInstance(t, consul, service, "127.0.0.1:0", echo("one"))
+	startInstance(t, consul, service, echo("one"))
 	g := startGateway(t, consul, testConfig(service))
 	g.knows(t, service, 1)
 	for _, path := range []string{"/", "/v1", "/v1/", "/v1/things/", "/v1/things/1/2", "/V1/things", "/openapi/x.yaml", "/docs/x"} {

@@ -108,6 +108,7 @@ func (exchange) RoundTrip(hc *fasthttp.HostClient, req *fasthttp.Request, resp *
 		return false, reason(errNotSent, err)
 	}
 	resp.SkipBody = req.Header.IsHead()
+	resp.Header.SetNoDefaultContentType(true) // an answer without a type stays without
 	br := hc.AcquireReader(conn)
 	err = resp.ReadLimitBody(br, hc.MaxResponseBodySize)
 	rest := br.Buffered()
@@ -156,7 +157,8 @@ func (d dialer) dial(addr string, timeout time.Duration) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &peekConn{Conn: tls.Client(raw, d.tls)}
+	under := &hushed{Conn: raw}
+	c := &peekConn{Conn: tls.Client(under, d.tls), under: under}
 	if err = c.HandshakeContext(ctx); err == nil {
 		err = c.prepare(raw)
 	}
@@ -167,16 +169,39 @@ func (d dialer) dial(addr string, timeout time.Duration) (net.Conn, error) {
 	return c, nil
 }
 
-// peekConn can tell whether its server has closed it: while it is idle nothing may come
-// in, neither data nor the end. One asks before every reuse, so that a restarted
-// instance's old connections don't fail requests that nobody may repeat.
+// peekConn can tell whether its server has closed it, or has sent what nobody asked for.
+// One asks before every reuse, so that a restarted instance's old connections don't fail
+// requests that nobody may repeat, and no answer is taken for another's.
 type peekConn struct {
 	*tls.Conn
-	raw  syscall.RawConn
-	peek func(fd uintptr)
-	buf  [1]byte
-	idle bool
+	under *hushed
+	raw   syscall.RawConn
+	peek  func(fd uintptr)
+	buf   [1]byte
+	empty bool
 }
+
+// hushed can hold back the network, to see what TLS has read already.
+type hushed struct {
+	net.Conn
+	held bool
+}
+
+func (c *hushed) Read(p []byte) (int, error) {
+	if c.held {
+		return 0, errHeld
+	}
+	return c.Conn.Read(p)
+}
+
+// heldError is temporary, else TLS would not read on after it.
+type heldError struct{}
+
+var errHeld error = heldError{}
+
+func (heldError) Error() string   { return "nothing was read ahead" }
+func (heldError) Timeout() bool   { return true }
+func (heldError) Temporary() bool { return true }
 
 func (c *peekConn) prepare(raw net.Conn) (err error) {
 	sc, ok := raw.(syscall.Conn)
@@ -186,16 +211,23 @@ func (c *peekConn) prepare(raw net.Conn) (err error) {
 	c.raw, err = sc.SyscallConn()
 	c.peek = func(fd uintptr) {
 		_, _, err := syscall.Recvfrom(int(fd), c.buf[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		c.idle = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
+		c.empty = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
 	}
 	return err
 }
 
+// open reports that nothing has come in on an idle connection, neither data nor its end.
 func open(conn net.Conn) bool {
 	c, ok := conn.(*peekConn)
 	if !ok {
 		return false
 	}
-	c.idle = false
-	return c.raw.Control(c.peek) == nil && c.idle
+	c.empty = false
+	if c.raw.Control(c.peek) != nil || !c.empty {
+		return false
+	}
+	c.under.held = true
+	n, err := c.Read(c.buf[:])
+	c.under.held = false
+	return n == 0 && errors.Is(err, errHeld)
 }

@@ -65,17 +65,10 @@ func (a *app) bench(ctx context.Context, gateway string, rate int, duration time
 	if err != nil {
 		return err
 	}
-	attacker := vegeta.NewAttacker(vegeta.Timeout(5*time.Second), vegeta.Workers(32), vegeta.MaxWorkers(256), vegeta.Redirects(vegeta.NoFollow))
-	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	pace := vegeta.Rate{Freq: rate, Per: time.Second}
-	// Connections, caches and the JIT of a Java server are not what is measured.
-	for range attacker.Attack(targets, pace, 3*time.Second, "warm-up") {
-	}
-	var m vegeta.Metrics
-	for r := range attacker.Attack(targets, pace, duration, "reads") {
-		m.Add(r)
-	}
-	m.Close()
+	// Caches and the JIT of a Java server are not what is measured.
+	attack(ctx, targets, pace, 3*time.Second)
+	m := attack(ctx, targets, pace, duration)
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
@@ -92,6 +85,17 @@ func (a *app) bench(ctx context.Context, gateway string, rate int, duration time
 		return fmt.Errorf("requests failed: status codes %v, %s", m.StatusCodes, strings.Join(m.Errors, ", "))
 	}
 	return nil
+}
+
+func attack(ctx context.Context, targets vegeta.Targeter, pace vegeta.Pacer, duration time.Duration) vegeta.Metrics {
+	attacker := vegeta.NewAttacker(vegeta.Timeout(5*time.Second), vegeta.Workers(32), vegeta.MaxWorkers(256), vegeta.Redirects(vegeta.NoFollow))
+	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
+	var m vegeta.Metrics
+	for r := range attacker.Attack(targets, pace, duration, "") {
+		m.Add(r)
+	}
+	m.Close()
+	return m
 }
 
 // benchTargets draws from what the shop has.

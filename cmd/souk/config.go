@@ -173,7 +173,7 @@ func (a *app) configConsul(env string) (*consulapi.Client, error) {
 	case env != devEnvironment:
 		return consulapi.NewClient(consulapi.DefaultConfig())
 	case a.PID("consul") == 0:
-		return nil, errors.New("Consul is not running: `make up` starts it")
+		return nil, errors.New("nothing is running: `make up` starts it")
 	}
 	return a.hashistack().Consul()
 }

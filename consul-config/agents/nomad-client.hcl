@@ -1,5 +1,5 @@
-# The token of a Nomad client: it registers itself and removes services whose allocation is gone.
-# Services are registered with the workload's token, not with this one.
+# The token of a Nomad client. Services are registered with the workload's token, which ends with the
+# allocation; so it is the client's own that removes them from Consul.
 
 agent_prefix "" {
   policy = "read"
@@ -10,9 +10,5 @@ node_prefix "" {
 }
 
 service_prefix "" {
-  policy = "read"
-}
-
-service "nomad-client" {
   policy = "write"
 }

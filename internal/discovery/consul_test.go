@@ -64,7 +64,7 @@ func register(t *testing.T, client *consulapi.Client, service, address string) (
 // path is the way to the real Consul, which a test can spoil.
 type path struct {
 	spoil   atomic.Pointer[func(w http.ResponseWriter, r *http.Request) (done bool)]
-	alter   atomic.Pointer[func(*http.Response)]
+	alter   atomic.Pointer[func(http.Header)]
 	queries atomic.Int64
 	client  *consulapi.Client
 	server  *httptest.Server
@@ -81,7 +81,7 @@ func through(t *testing.T) *path {
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	proxy.ModifyResponse = func(res *http.Response) error {
 		if f := p.alter.Load(); f != nil {
-			(*f)(res)
+			(*f)(res.Header)
 		}
 		return nil
 	}
@@ -102,9 +102,7 @@ func through(t *testing.T) *path {
 
 // cut makes Consul unreachable: open connections break and new ones get no answer.
 func (p *path) cut() {
-	drop := func(w http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) }
-	p.spoil.Store(&drop)
-	p.server.CloseClientConnections()
+	p.answer(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) })
 }
 
 func (p *path) answer(f func(http.ResponseWriter, *http.Request) bool) {

@@ -76,7 +76,7 @@ var serviceName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 // CheckName refuses a name that no service can have.
 func CheckName(service string) error {
 	if !serviceName.MatchString(service) {
-		return fmt.Errorf("%q is not the name of a service: use lower-case letters, digits and hyphens, at most 63", service)
+		return fmt.Errorf("%q is not the name of a service; use lower-case letters, digits and hyphens, at most 63", service)
 	}
 	return nil
 }

@@ -273,7 +273,7 @@ func TestAnIndexThatGoesBackwardsIsFollowed(t *testing.T) {
 	p := through(t)
 	// An index far ahead, as from a Consul that then was restored from a snapshot: asked to
 	// wait for a change after it, the real one would not answer before the wait is over.
-	ahead := func(res *http.Response) { res.Header.Set("X-Consul-Index", "99999999999") }
+	ahead := func(h http.Header) { h.Set("X-Consul-Index", "99999999999") }
 	p.alter.Store(&ahead)
 	w := watch(t, p.client, service, discovery.Options{Wait: time.Second})
 	eventually(t, "one instance", func() bool { return ids(w.Instances()) == a })

@@ -32,11 +32,7 @@ type Field struct {
 // New makes an error without a cause. The format and its arguments are shown to
 // clients: never put another error's text in them, use Because.
 func New(kind Kind, code, format string, args ...any) *Error {
-	detail := format
-	if len(args) > 0 {
-		detail = fmt.Sprintf(format, args...)
-	}
-	return &Error{Kind: kind, Code: code, Detail: detail}
+	return &Error{Kind: kind, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
 // Error is for logs: code, detail, fields and cause.

@@ -58,7 +58,6 @@ func (id *Identity) Database(ctx context.Context, role string) (*Credentials, er
 		name = fmt.Sprintf("%s#%d", role, n)
 	}
 	c.keeper = id.newKeeper(kindLease, name, 2*time.Second, c.renew)
-	c.keeper.vital = true
 	if err := id.start(ctx, c.keeper); err != nil {
 		return nil, err
 	}

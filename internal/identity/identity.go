@@ -117,9 +117,10 @@ func (id *Identity) Vault() *vaultapi.Client { return id.vault }
 // Service is the name this identity stands for.
 func (id *Identity) Service() string { return id.opts.Service }
 
-// Ready tells whether the service can do its work: nil unless its certificate or
-// its database credentials ran out. A token that can't be renewed is for the
-// metrics to tell: what was issued serves to its end.
+// Ready tells whether others can speak to the service: nil unless its certificate
+// ran out. A token or lease that can't be renewed is for the metrics to tell: open
+// database sessions outlive a lease while Vault is away, and the pool tells of
+// its own state.
 func (id *Identity) Ready() error {
 	var errs []error
 	for _, k := range id.held() {

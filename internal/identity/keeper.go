@@ -18,7 +18,7 @@ import (
 // takes a revoked token for a Vault that is away until the token's time is up.
 type keeper struct {
 	kind, name string // what the log and the metrics call it
-	vital      bool   // the service can't work once it has run out
+	vital      bool   // the service is not ready once it has run out
 	gap        time.Duration
 	renew      func(context.Context) (life time.Duration, err error)
 	log        *slog.Logger
@@ -112,7 +112,7 @@ func (k *keeper) insist(ctx context.Context) error {
 		if err == nil {
 			k.holds(life)
 			if said != "" {
-				k.log.Info("renewed after all", "attempts", attempt)
+				k.log.Info("got the "+k.kind+" after all", "attempts", attempt)
 			}
 			return nil
 		}
@@ -125,7 +125,7 @@ func (k *keeper) insist(ctx context.Context) error {
 		k.failures.Add(1)
 		if err.Error() != said || time.Since(saidAt) > time.Minute {
 			said, saidAt = err.Error(), time.Now()
-			k.log.Warn("can't renew, trying on", "reason", said, "attempt", attempt, "holds_until", k.until())
+			k.log.Warn("can't get the "+k.kind+", trying on", "reason", said, "attempt", attempt, "holds_until", k.until())
 		}
 		if err := k.pauseOrWake(ctx, wait.NextBackOff()); err != nil {
 			return explained{said, err}

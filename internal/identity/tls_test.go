@@ -9,9 +9,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/url"
@@ -95,7 +97,7 @@ func TestServicesKnowEachOtherByName(t *testing.T) {
 	if len(leaf.DNSNames) != 1 || leaf.DNSNames[0] != "search.souk.internal" || len(leaf.URIs) != 1 || leaf.URIs[0].String() != "spiffe://souk/search" {
 		t.Errorf("names %v %v", leaf.DNSNames, leaf.URIs)
 	}
-	if behind := time.Since(leaf.NotBefore); behind < 55*time.Second {
+	if behind := time.Since(leaf.NotBefore); behind < 28*time.Second {
 		t.Errorf("a peer whose clock is more than %s behind would refuse it", behind)
 	}
 	if _, ok := callee.current.Load().PrivateKey.(*ecdsa.PrivateKey); !ok {
@@ -149,6 +151,46 @@ func TestAServerTurnsStrangersAway(t *testing.T) {
 	}
 	if name, err := call(addr, showing(issue(t, root, "10m"))); err != nil || name != "search" {
 		t.Errorf("a good one: %q, %v", name, err)
+	}
+}
+
+// TestVaultSignsNoOtherName: what a task that was taken over could ask for.
+func TestVaultSignsNoOtherName(t *testing.T) {
+	env := testenv.Start(t)
+	id, _ := login(t, optionsOf(t, env.Workload(t, "probe"), "probe"))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := x509.CertificateRequest{Subject: pkix.Name{CommonName: DNSName("probe")}, DNSNames: []string{DNSName("probe")}, URIs: []*url.URL{spiffeID("probe")}}
+	for name, c := range map[string]struct {
+		path   string
+		params map[string]any
+		change func(*x509.CertificateRequest)
+	}{
+		"another's role":      {"pki/sign/search", nil, func(*x509.CertificateRequest) {}},
+		"no role":             {"pki/sign-verbatim", nil, func(*x509.CertificateRequest) {}},
+		"a CA":                {"pki/root/sign-intermediate", map[string]any{"common_name": "x.souk.internal"}, func(*x509.CertificateRequest) {}},
+		"another's DNS name":  {"pki/sign/probe", nil, func(r *x509.CertificateRequest) { r.DNSNames = append(r.DNSNames, DNSName("search")) }},
+		"another's URI":       {"pki/sign/probe", nil, func(r *x509.CertificateRequest) { r.URIs = []*url.URL{spiffeID("search")} }},
+		"one more URI":        {"pki/sign/probe", nil, func(r *x509.CertificateRequest) { r.URIs = append(r.URIs, spiffeID("search")) }},
+		"a name below its":    {"pki/sign/probe", nil, func(r *x509.CertificateRequest) { r.DNSNames = []string{"x." + DNSName("probe")} }},
+		"any name":            {"pki/sign/probe", nil, func(r *x509.CertificateRequest) { r.DNSNames = []string{"*.souk.internal"} }},
+		"an address":          {"pki/sign/probe", nil, func(r *x509.CertificateRequest) { r.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)} }},
+		"another's as param":  {"pki/sign/probe", map[string]any{"common_name": DNSName("search")}, func(r *x509.CertificateRequest) { r.Subject.CommonName = DNSName("search") }},
+		"another's, exchange": {"pki/issue/probe", map[string]any{"common_name": DNSName("probe"), "uri_sans": "spiffe://souk/search"}, func(*x509.CertificateRequest) {}},
+	} {
+		request := own
+		c.change(&request)
+		der, err := x509.CreateCertificateRequest(rand.Reader, &request, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		params := map[string]any{"csr": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))}
+		maps.Copy(params, c.params)
+		if _, err := id.Vault().Logical().WriteWithContext(t.Context(), c.path, params); !refused(err) {
+			t.Errorf("%s: was signed, or failed otherwise: %v", name, err)
+		}
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	"souk/internal/testenv"
 )
 
-// TestATokenIsRenewedAndAtItsEndReplaced: a role whose tokens last two seconds,
-// can be renewed, and end for good after five.
+// TestATokenIsRenewedAndAtItsEndReplaced: a role whose tokens last four seconds,
+// can be renewed, and end for good after ten.
 func TestATokenIsRenewedAndAtItsEndReplaced(t *testing.T) {
 	env := testenv.Start(t)
 	opts := optionsOf(t, env.Workload(t, "probe"), "probe")
@@ -27,7 +27,7 @@ func TestATokenIsRenewedAndAtItsEndReplaced(t *testing.T) {
 	path := "auth/jwt-nomad/role/" + opts.Role
 	_, err := root.Logical().WriteWithContext(t.Context(), path, map[string]any{
 		"role_type": "jwt", "user_claim": "nomad_job_id", "bound_audiences": "vault.io", "bound_claims": map[string]any{"nomad_job_id": "probe"},
-		"token_type": "service", "token_policies": "probe", "token_ttl": "2s", "token_max_ttl": "5s"})
+		"token_type": "service", "token_policies": "probe", "token_ttl": "4s", "token_max_ttl": "10s"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,12 +52,12 @@ func TestATokenIsRenewedAndAtItsEndReplaced(t *testing.T) {
 			t.Fatalf("the token is dead: %v\n%s", err, j)
 		}
 	}
-	time.Sleep(2500 * time.Millisecond)
+	time.Sleep(5 * time.Second)
 	alive()
 	if id.Vault().Token() != first {
 		t.Error("replaced where renewing would do")
 	}
-	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		alive()
 	}
 	if id.Vault().Token() == first {
@@ -91,12 +91,13 @@ func TestAVaultThatWasStoppedIsFoundAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	lease, serial := creds.Current(), cert.Leaf().SerialNumber
-	repaired := false
+	unlock, repaired := hold(t, env), false
 	repair := func() {
 		if repaired {
 			return
 		}
 		repaired = true
+		unlock()
 		if _, err := env.Souk(t.Context(), "up", "--servers"); err != nil {
 			t.Errorf("repair the test instance: %v", err)
 		}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Admin is the second port, for health and metrics; nobody outside the node reaches it.
@@ -51,8 +53,17 @@ func (p *Process) adminRoutes(a Admin) http.Handler {
 	})
 	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
 		index, config := a.Config()
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(map[string]any{"modify_index": index, "config": config}); err != nil {
+		// By way of YAML, so that it has the names and the durations that people write.
+		var shown any
+		raw, err := yaml.Marshal(config)
+		if err == nil {
+			err = yaml.Unmarshal(raw, &shown)
+		}
+		if err == nil {
+			w.Header().Set("Content-Type", "application/json")
+			err = json.NewEncoder(w).Encode(map[string]any{"modify_index": index, "config": shown})
+		}
+		if err != nil {
 			p.Log.Warn("the configuration could not be shown", "error", err)
 		}
 	})

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 )
 
 // ecsVersion is the version of the Elastic Common Schema whose names are used.
@@ -28,7 +27,7 @@ func ParseLevel(text string) (slog.Level, error) {
 // ecs.version and service.*; a line logged with a context also has what With and
 // WithTrace put there. Groups become dotted names, as ECS writes them.
 func New(w io.Writer, service, version, instance, env string, level slog.Leveler) *slog.Logger {
-	json := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: replace})
+	json := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: new(masker).replace})
 	return slog.New(&handler{inner: json.WithAttrs([]slog.Attr{
 		slog.String("ecs.version", ecsVersion),
 		slog.String("service.name", service),
@@ -111,7 +110,7 @@ func (h *handler) named(a slog.Attr) slog.Attr {
 }
 
 // replace gives slog's own attributes their ECS names and masks the others.
-func replace(groups []string, a slog.Attr) slog.Attr {
+func (m *masker) replace(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 {
 		switch a.Key {
 		case slog.TimeKey:
@@ -130,8 +129,5 @@ func replace(groups []string, a slog.Attr) slog.Attr {
 			}
 		}
 	}
-	return masked(a)
+	return m.masked(a)
 }
-
-// DurationNanos is event.duration, which ECS wants in nanoseconds.
-func DurationNanos(d time.Duration) slog.Attr { return slog.Int64("event.duration", d.Nanoseconds()) }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -16,22 +18,52 @@ const (
 	maxValue = 16 << 10
 )
 
-// masked hides the attribute's value if its key or its value looks like a secret.
-// Numbers, times and durations are no secrets (token_ttl) unless the key says card.
-func masked(a slog.Attr) slog.Attr {
+// masker hides secrets in attributes. It remembers its judgement of keys, which
+// are few and the same in every line.
+type masker struct {
+	keys  sync.Map // string to keyKind
+	count atomic.Int64
+}
+
+// maxKeys bounds what is remembered, should somebody log with keys from outside.
+const maxKeys = 1024
+
+type keyKind uint8
+
+const (
+	plainKey  keyKind = iota
+	secretKey         // texts under it are secrets; numbers, times and durations are none (token_ttl)
+	cardKey           // numbers too
+)
+
+func (m *masker) kind(key string) keyKind {
+	if k, ok := m.keys.Load(key); ok {
+		return k.(keyKind)
+	}
+	k := kindOf(key)
+	if m.count.Add(1) <= maxKeys {
+		m.keys.Store(strings.Clone(key), k)
+	}
+	return k
+}
+
+// masked hides the attribute's value if its key or the value itself looks like a secret.
+func (m *masker) masked(a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindString:
-		if secretKey(a.Key) {
+		if m.kind(a.Key) != plainKey {
 			return slog.String(a.Key, hidden)
 		}
-		a.Value = slog.StringValue(Mask(a.Value.String()))
+		if s := a.Value.String(); suspicious(s) {
+			a.Value = slog.StringValue(Mask(s))
+		}
 	case slog.KindAny:
-		if secretKey(a.Key) {
+		if m.kind(a.Key) != plainKey {
 			return slog.String(a.Key, hidden)
 		}
 		a.Value = maskedAny(a.Value.Any())
 	case slog.KindInt64, slog.KindUint64, slog.KindFloat64:
-		if cardKey(a.Key) {
+		if m.kind(a.Key) == cardKey {
 			return slog.String(a.Key, hidden)
 		}
 	default:
@@ -75,12 +107,12 @@ func maskedTree(key string, v any) any {
 		}
 		return v
 	case string:
-		if secretKey(key) {
+		if kindOf(key) != plainKey {
 			return hidden
 		}
 		return Mask(v)
 	case float64:
-		if cardKey(key) {
+		if kindOf(key) == cardKey {
 			return hidden
 		}
 	}
@@ -94,46 +126,42 @@ var secretWords = []string{
 	"apikey", "jwt", "creds", "credential", "privatekey", "signature", "otp",
 }
 
-func secretKey(key string) bool {
-	if cardKey(key) {
-		return true
+func kindOf(key string) keyKind {
+	key = strings.ToLower(key[strings.LastIndexByte(key, '.')+1:])
+	key = strings.ReplaceAll(strings.ReplaceAll(key, "_", ""), "-", "")
+	switch key {
+	case "cvv", "cvc", "pan", "pin", "cardnumber", "iban":
+		return cardKey
 	}
-	key = flat(key)
 	for _, w := range secretWords {
 		if strings.Contains(key, w) {
-			return true
+			return secretKey
 		}
 	}
-	return false
-}
-
-func cardKey(key string) bool {
-	switch flat(key) {
-	case "cvv", "cvc", "pan", "pin", "cardnumber", "iban":
-		return true
-	}
-	return false
-}
-
-// flat is the last part of a dotted key in lower case without "_" and "-".
-func flat(key string) string {
-	key = key[strings.LastIndexByte(key, '.')+1:]
-	for i := range len(key) {
-		if c := key[i]; c == '_' || c == '-' || 'A' <= c && c <= 'Z' {
-			return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(key))
-		}
-	}
-	return key
+	return plainKey
 }
 
 var (
 	jwtPattern    = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(\.[A-Za-z0-9_-]*)*`)
 	vaultPattern  = regexp.MustCompile(`\bhv[sbr]\.[A-Za-z0-9_-]{8,}`)
 	urlPattern    = regexp.MustCompile(`(://[^\s:/?#@]*):[^\s/]*@`)
-	schemePattern = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}`)
+	schemePattern = regexp.MustCompile(`(?i)\b(?:bearer|basic) +[A-Za-z0-9._~+/=-]{8,}`)
 	pairPattern   = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api[_-]?key)(?:=|"\s*:\s*"))[^\s"&;,]+`)
 	pemPattern    = regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`)
 )
+
+// maskScheme leaves prose alone: "a basic understanding".
+func maskScheme(match string) string {
+	scheme, value, _ := strings.Cut(match, " ")
+	if 'a' <= scheme[0] && scheme[0] <= 'z' && strings.Trim(value, "abcdefghijklmnopqrstuvwxyz -.") == "" {
+		return match
+	}
+	return scheme + " " + hidden
+}
+
+// suspicious reports whether Mask could change the text. Most values are short
+// names and numbers, which have none of these characters.
+func suspicious(s string) bool { return len(s) > maxValue || strings.ContainsAny(s, ".@ =\"") }
 
 // Mask hides JWTs, Vault tokens, passwords in URLs and in name=value pairs,
 // Authorization values and private keys in a text, and cuts it if it is huge.
@@ -145,25 +173,21 @@ func Mask(s string) string {
 		}
 		s = fmt.Sprintf("%s... (%d bytes)", s[:cut], len(s))
 	}
-	// Most values are short names and numbers: the patterns are not even tried.
-	if strings.IndexByte(s, '.') >= 0 {
-		if strings.Contains(s, "eyJ") {
-			s = jwtPattern.ReplaceAllString(s, hidden)
-		}
-		if strings.Contains(s, "hv") {
-			s = vaultPattern.ReplaceAllString(s, hidden)
-		}
+	// The patterns are tried only where their fixed part is found.
+	if strings.Contains(s, "eyJ") {
+		s = jwtPattern.ReplaceAllString(s, hidden)
+	}
+	if strings.Contains(s, "hvs.") || strings.Contains(s, "hvb.") || strings.Contains(s, "hvr.") {
+		s = vaultPattern.ReplaceAllString(s, hidden)
 	}
 	if strings.IndexByte(s, '@') >= 0 && strings.Contains(s, "://") {
 		s = urlPattern.ReplaceAllString(s, "${1}:"+hidden+"@")
 	}
-	if strings.IndexByte(s, ' ') >= 0 {
-		if i := strings.IndexAny(s, "bB"); i >= 0 {
-			s = schemePattern.ReplaceAllString(s, "$1 "+hidden)
-		}
-		if strings.Contains(s, "PRIVATE KEY") {
-			s = pemPattern.ReplaceAllString(s, hidden)
-		}
+	if strings.Contains(s, "earer ") || strings.Contains(s, "asic ") || strings.Contains(s, "EARER ") || strings.Contains(s, "ASIC ") {
+		s = schemePattern.ReplaceAllStringFunc(s, maskScheme)
+	}
+	if strings.Contains(s, "PRIVATE KEY") {
+		s = pemPattern.ReplaceAllString(s, hidden)
 	}
 	if strings.IndexByte(s, '=') >= 0 || strings.IndexByte(s, '"') >= 0 {
 		s = pairPattern.ReplaceAllString(s, "${1}"+hidden)

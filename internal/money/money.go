@@ -43,7 +43,7 @@ func (a Amount) Validate() error {
 // Codes for metals, tests and "no currency" (XAU, XTS, XXX) are refused, and so
 // are withdrawn ones (DEM).
 func ValidCurrency(code string) error {
-	if !currency.IsValid(code) {
+	if code == "" || !currency.IsValid(code) { // the library calls "" valid
 		return errs.New(errs.Unprocessable, "bad-currency", "the currency must be an ISO 4217 code in upper case, such as EUR").
 			With(errs.Field{Pointer: "/currency", Detail: "must be an ISO 4217 code in upper case"})
 	}

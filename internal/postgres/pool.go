@@ -27,7 +27,7 @@ type Options struct {
 	Application string // as pg_stat_activity shows it; the database's name
 
 	MaxConns          int32         // 10
-	ConnectTimeout    time.Duration // 3 s
+	ConnectTimeout    time.Duration // 5 s
 	StatementTimeout  time.Duration // 5 s for one statement; not for migrations
 	LockTimeout       time.Duration // 2 s for one lock
 	IdleInTransaction time.Duration // 10 s between two statements of a transaction
@@ -38,7 +38,7 @@ type Options struct {
 func (o Options) complete(database string) Options {
 	orDefault(&o.Application, database)
 	orDefault(&o.MaxConns, 10)
-	orDefault(&o.ConnectTimeout, 3*time.Second)
+	orDefault(&o.ConnectTimeout, 5*time.Second)
 	orDefault(&o.StatementTimeout, 5*time.Second)
 	orDefault(&o.LockTimeout, 2*time.Second)
 	orDefault(&o.IdleInTransaction, 10*time.Second)

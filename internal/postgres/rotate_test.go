@@ -273,6 +273,11 @@ func TestVaultIsSealedWhenCredentialsAreDue(t *testing.T) {
 	l := f.load(t)
 	time.Sleep(11 * time.Second) // of 20; new ones are due at 13
 	was := f.active.Load().Username
+	unlock, err := f.env.Lock(t.Context(), func() {}) // keeps others' `souk up` from unsealing it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(unlock)
 	t.Cleanup(func() { f.unseal(t) })
 	if err := f.vault(t).Sys().SealWithContext(t.Context()); err != nil {
 		t.Fatal(err)
@@ -281,6 +286,7 @@ func TestVaultIsSealedWhenCredentialsAreDue(t *testing.T) {
 	l.heals(t, 2*time.Second)
 	l.noErrors(t)
 	f.unseal(t)
+	unlock()
 	eventually(t, 15*time.Second, "new credentials", func() error {
 		if f.active.Load().Username == was {
 			return errors.New("the old ones")

@@ -25,17 +25,18 @@ type Env struct {
 	Program string // the souk program
 }
 
-// portBase is the first port of the test instance; SOUK_TEST_PORT_BASE overrides it.
+// portBase is the first port of the test instance. With SOUK_TEST_PORT_BASE the tests
+// have another instance, beside that one.
 const portBase = "22000"
 
 // Open names the test instance and builds the souk program; it starts nothing.
 // Packages are tested side by side, so the program is replaced whole.
 func Open(ctx context.Context) (*Env, error) {
-	base := os.Getenv("SOUK_TEST_PORT_BASE")
-	if base == "" {
-		base = portBase
+	base, name := portBase, "test"
+	if other := os.Getenv("SOUK_TEST_PORT_BASE"); other != "" && other != portBase {
+		base, name = other, "test-"+other
 	}
-	home, err := instance.DefaultHome("test")
+	home, err := instance.DefaultHome(name)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func Open(ctx context.Context) (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	program := filepath.Join(in.Root, "bin", "souk-test")
+	program := filepath.Join(in.Root, "bin", "souk-"+name)
 	built := fmt.Sprintf("%s.%d", program, os.Getpid())
 	build := exec.CommandContext(ctx, "go", "build", "-o", built, "./cmd/souk")
 	build.Dir = in.Root

@@ -75,7 +75,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n == 0 && err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.interrupted.CompareAndSwap(true, false) {
 		// A request that has reached us by now is still answered.
-		if err = c.Conn.SetReadDeadline(time.Now().Add(lastLook)); err == nil {
+		if err = c.SetReadDeadline(time.Now().Add(lastLook)); err == nil {
 			n, err = c.Conn.Read(p)
 		}
 	}
@@ -107,7 +107,7 @@ func (c *conn) Write(p []byte) (int, error) {
 
 func (c *conn) write(p []byte) error {
 	c.wrote.Store(true)
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
 		return err
 	}
 	_, err := c.Conn.Write(p)
@@ -117,8 +117,15 @@ func (c *conn) write(p []byte) error {
 // setIdle follows the requests of the connection.
 func (c *conn) setIdle(idle bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle != idle {
+		if idle {
+			c.conns.busy.Add(-1)
+		} else {
+			c.conns.busy.Add(1)
+		}
+	}
 	c.idle, c.since = idle, time.Now()
-	c.mu.Unlock()
 }
 
 // interrupt wakes a connection that waits for a request, so that its goroutine
@@ -130,7 +137,7 @@ func (c *conn) interrupt() {
 	fresh := !c.wrote.Load() && time.Since(c.since) < newGrace
 	if c.idle && !fresh {
 		c.interrupted.Store(true)
-		_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // a closed connection needs no waking
+		_ = c.SetReadDeadline(time.Unix(1, 0)) // a closed connection needs no waking
 	}
 }
 

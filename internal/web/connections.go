@@ -2,10 +2,16 @@ package web
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"souk/internal/logs"
 )
 
 // connections are the open ones of a server.
@@ -13,6 +19,7 @@ type connections struct {
 	mu     sync.Mutex
 	open   map[*conn]struct{}
 	change func(delta int) // told of every one opened or closed
+	busy   atomic.Int64    // those with a request under way
 }
 
 func (cs *connections) add(c *conn) {
@@ -31,6 +38,7 @@ func (cs *connections) remove(c *conn) {
 	delete(cs.open, c)
 	cs.mu.Unlock()
 	if was {
+		c.setIdle(true)
 		cs.change(-1)
 	}
 }
@@ -73,9 +81,16 @@ type listener struct {
 	server *Server
 }
 
+// Accept waits out a lack of descriptors or memory, which fasthttp would take for
+// the listener's end.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
+		if exhausted(err) {
+			l.server.opts.Log.Error("no connection can be accepted now", logs.Err(err))
+			time.Sleep(acceptPause)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -88,11 +103,22 @@ func (l *listener) Accept() (net.Conn, error) {
 			Conn: nc, conns: &l.server.conns, writeTimeout: l.server.opts.WriteTimeout,
 			headerLimit: l.server.opts.HeaderLimit,
 		}
-		c.setIdle(true)
+		c.idle, c.since = true, time.Now()
 		l.server.conns.add(c)
 		if t, ok := nc.(*tls.Conn); ok {
 			return &tlsConn{conn: c, tls: t}, nil
 		}
 		return c, nil
 	}
+}
+
+const acceptPause = 50 * time.Millisecond
+
+func exhausted(err error) bool {
+	for _, passing := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -27,14 +29,8 @@ const workRequest = "POST /v1/work HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\
 // a request that got no whole answer.
 func (r *running) worker(answered *atomic.Int64) error {
 	for {
-		var c net.Conn
-		var err error
-		if r.tls != nil {
-			c, err = tls.Dial("tcp", r.addr, r.tls)
-		} else {
-			c, err = net.Dial("tcp", r.addr)
-		}
-		if err != nil {
+		c := r.connect()
+		if c == nil {
 			return nil // the listener is closed
 		}
 		br := bufio.NewReader(c)
@@ -54,6 +50,17 @@ func (r *running) worker(answered *atomic.Int64) error {
 		}
 		_ = c.Close()
 	}
+}
+
+func (r *running) connect() net.Conn {
+	c, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		return nil
+	}
+	if r.tls != nil {
+		return tls.Client(c, r.tls)
+	}
+	return c
 }
 
 func exchange(c net.Conn, br *bufio.Reader) (closing bool, err error) {
@@ -82,9 +89,9 @@ func work(app *fiber.App) {
 
 func TestADrainUnderLoadLosesNoRequest(t *testing.T) {
 	ca := newAuthority(t)
-	for round := range 6 {
-		secure := round%2 == 1
-		t.Run(fmt.Sprintf("round %d, TLS %v", round, secure), func(t *testing.T) {
+	for round := range 8 {
+		secure, lean := round%2 == 1, round%4 > 1
+		t.Run(fmt.Sprintf("round %d, TLS %v, memory reduced %v", round, secure, lean), func(t *testing.T) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -93,7 +100,7 @@ func TestADrainUnderLoadLosesNoRequest(t *testing.T) {
 			if secure {
 				ln, client = tls.NewListener(ln, ca.server()), ca.client("gateway")
 			}
-			r := startOn(t, ln, client, Options{DrainDelay: 100 * time.Millisecond}, work)
+			r := startOn(t, ln, client, Options{DrainDelay: 100 * time.Millisecond, ReduceMemory: lean}, work)
 			var (
 				answered atomic.Int64
 				all      sync.WaitGroup
@@ -259,7 +266,7 @@ func TestServeReportsABrokenListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Options{Service: "probe", DrainDelay: time.Hour})
+	s := New(Options{Service: "probe", DrainDelay: time.Hour, Log: slog.New(slog.DiscardHandler)})
 	err = s.Serve(t.Context(), brokenListener{ln})
 	if err == nil || !strings.Contains(err.Error(), "out of luck") {
 		t.Errorf("Serve: %v", err)
@@ -272,6 +279,32 @@ func TestServeReportsABrokenListener(t *testing.T) {
 type brokenListener struct{ net.Listener }
 
 func (brokenListener) Accept() (net.Conn, error) { return nil, errors.New("out of luck") }
+
+// exhaustedListener has no descriptors left for a while.
+type exhaustedListener struct {
+	net.Listener
+	failures atomic.Int64
+}
+
+func (l *exhaustedListener) Accept() (net.Conn, error) {
+	if l.failures.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+func TestAServerOutOfDescriptorsWaitsForSome(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exhausted := &exhaustedListener{Listener: ln}
+	exhausted.failures.Store(5)
+	r := startOn(t, exhausted, nil, Options{}, probeRoutes)
+	if a := r.do("GET", "/v1/things/1", nil); a.StatusCode != 200 {
+		t.Errorf("status %d", a.StatusCode)
+	}
+}
 
 func TestAServedServerLeavesNoGoroutine(t *testing.T) {
 	before := runtime.NumGoroutine()

@@ -38,6 +38,10 @@ func TestMalformedAndAmbiguousRequestsAreRefusedAndTheConnectionEnds(t *testing.
 	}{
 		{"no host", "GET / HTTP/1.1\n\n", 400, "bad-request"},
 		{"two hosts", get + "Host: y\n\n", 400, "bad-request"},
+		{"host with a path", "GET / HTTP/1.1\nHost: a/b\n\n", 400, "bad-request"},
+		{"host with markup", "GET / HTTP/1.1\nHost: <script>\n\n", 400, "bad-host"},
+		{"host with a user", "GET / HTTP/1.1\nHost: a@b\n\n", 400, "bad-host"},
+		{"host of 1 kB", "GET / HTTP/1.1\nHost: " + strings.Repeat("a", 1000) + "\n\n", 400, "bad-host"},
 		{"HTTP/2 preface", "PRI * HTTP/2.0\n\nSM\n\n", 505, "http-version-not-supported"},
 		{"HTTP/1.2", "GET / HTTP/1.2\nHost: x\n\n", 505, "http-version-not-supported"},
 		{"no version", "GET /\n\n", 400, "bad-request"},
@@ -61,6 +65,8 @@ func TestMalformedAndAmbiguousRequestsAreRefusedAndTheConnectionEnds(t *testing.
 		{"folded line", get + "X-A: b\n c\n\n", 400, "bad-header"},
 		{"leading space", "GET / HTTP/1.1\n Host: x\n\n", 400, "bad-request"},
 		{"no colon", get + "abc\n\n", 400, "bad-request"},
+		{"name with a bracket", get + "X[A]: b\n\n", 400, "bad-request"},
+		{"name with a non-ASCII letter", get + "X-\u00e4: b\n\n", 400, "bad-request"},
 		{"empty name", get + ": b\n\n", 400, "bad-request"},
 		{"NUL in a value", get + "X-A: a\x00b\n\n", 400, "bad-request"},
 		{"bare CR in a value", get + "X-A: a\rX-B: b\n\n", 400, "bad-request"},
@@ -101,6 +107,7 @@ func TestBareLineFeedsDoNotHideASecondRequest(t *testing.T) {
 func TestWellFormedRaritiesAreServed(t *testing.T) {
 	r := start(t, Options{}, probeRoutes)
 	for name, text := range map[string]string{
+		"IPv6 host":              "GET /v1/things/1 HTTP/1.1\nHost: [::1]:8080\n\n",
 		"absolute form":          "GET http://other/v1/things/1 HTTP/1.1\nHost: x\n\n",
 		"HTTP/1.0":               "GET /v1/things/1 HTTP/1.0\n\n",
 		"empty line first":       "\nGET /v1/things/1 HTTP/1.1\nHost: x\n\n",

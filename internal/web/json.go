@@ -35,8 +35,8 @@ var strict = json.JoinOptions(
 )
 
 // JSON reads the body into v, a pointer. The Content-Type must be one of types
-// (default: application/json), the coding identity, else the error is
-// errs.UnsupportedMedia. The body must be exactly one JSON value; for a struct or
+// (default: application/json), else the error is errs.UnsupportedMedia; bodies with
+// a Content-Encoding do not get this far. The body must be exactly one JSON value; for a struct or
 // map, an object. Unknown, duplicate or differently cased names, invalid UTF-8,
 // NUL characters, numbers out of range, more than 32 levels and trailing data are
 // errs.Invalid with a JSON pointer. Nothing in v refers to the request's buffers.
@@ -52,13 +52,6 @@ func JSON(c *fiber.Ctx, v any, types ...string) error {
 
 func checkContentType(c *fiber.Ctx, types []string) error {
 	h := &c.Request().Header
-	for _, coding := range h.PeekAll(fiber.HeaderContentEncoding) {
-		if !strings.EqualFold(strings.TrimSpace(string(coding)), "identity") {
-			c.Set(fiber.HeaderAcceptEncoding, "identity") // RFC 9110, section 15.5.16
-			return errs.New(errs.UnsupportedMedia, "unsupported-encoding", "send the body without Content-Encoding").
-				With(errs.Field{Pointer: "header:Content-Encoding", Detail: "must be absent or identity"})
-		}
-	}
 	kind, params, err := mime.ParseMediaType(string(h.ContentType()))
 	charset, hasCharset := params["charset"]
 	if err != nil || !slices.Contains(types, kind) || hasCharset && !strings.EqualFold(charset, "utf-8") {

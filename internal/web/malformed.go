@@ -16,7 +16,7 @@ func (s *Server) malformed(fctx *fasthttp.RequestCtx, err error) {
 	if len(fctx.Request.Header.RawHeaders()) == 0 { // nothing was read; fasthttp says GET /
 		r.method, r.path = "", ""
 	}
-	f := faultOf(fctx, err)
+	f := s.faultOf(fctx, err)
 	f.close = true
 	if c := connOf(fctx); c != nil {
 		c.unread.Store(true)
@@ -34,7 +34,7 @@ func (s *Server) malformed(fctx *fasthttp.RequestCtx, err error) {
 // routeMalformed stands for the route of what is not a request.
 const routeMalformed = "malformed"
 
-func faultOf(fctx *fasthttp.RequestCtx, err error) *fault {
+func (s *Server) faultOf(fctx *fasthttp.RequestCtx, err error) *fault {
 	var (
 		small   *fasthttp.ErrSmallBuffer
 		timeout net.Error
@@ -46,6 +46,11 @@ func faultOf(fctx *fasthttp.RequestCtx, err error) *fault {
 		}
 		return &fault{status: http.StatusRequestHeaderFieldsTooLarge, code: "header-too-large", detail: "the headers are too large; send fewer or shorter ones"}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		// The length of a chunked body is not known; while memory is short, the
+		// better guess is that another time it would do.
+		if n := fctx.Request.Header.ContentLength(); n > 0 && n <= s.opts.BodyLimit || n <= 0 && s.bodyShare() < s.opts.BodyLimit {
+			return overloaded()
+		}
 		return &fault{status: http.StatusRequestEntityTooLarge, code: "body-too-large", detail: "the body is too large"}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &fault{status: http.StatusRequestTimeout, code: "request-timeout", detail: "the request took too long to arrive"}

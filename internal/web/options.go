@@ -18,6 +18,7 @@ type Options struct {
 	_       struct{}          // name the fields
 
 	BodyLimit   int // bytes of a request's body, else 413; default 1 MiB
+	BodyMemory  int // bytes that all bodies under way should stay within, else 503; default 16 MiB
 	HeaderLimit int // bytes of the request line and all headers, else 431; default 16 KiB
 	URLLimit    int // bytes of the request target, else 414; default half of HeaderLimit
 
@@ -47,6 +48,7 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.Default()
 	}
 	def(&o.BodyLimit, 1<<20)
+	def(&o.BodyMemory, 16<<20)
 	def(&o.HeaderLimit, 16<<10)
 	def(&o.URLLimit, o.HeaderLimit/2)
 	def(&o.ReadTimeout, 10*time.Second)

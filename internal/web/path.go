@@ -65,8 +65,11 @@ func badPath(detail string) *fault {
 
 // pathByte is pchar of RFC 3986, section 3.3, without percent-encoding.
 func pathByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
+	return alphanumeric(c) || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
+}
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
 func isHex(c byte) bool {

@@ -123,6 +123,8 @@ func (r *request) expired() bool {
 	return r.ctx != nil && errors.Is(r.ctx.Err(), context.DeadlineExceeded)
 }
 
+var slugs = strings.NewReplacer(" ", "-", "'", "")
+
 func problem(status int, code, detail string) Problem {
 	title := http.StatusText(status)
 	if title == "" || status < 400 {
@@ -135,7 +137,7 @@ func problem(status int, code, detail string) Problem {
 		}
 	}
 	if code == "" {
-		code = strings.NewReplacer(" ", "-", "'", "").Replace(strings.ToLower(title))
+		code = slugs.Replace(strings.ToLower(title))
 	}
 	return Problem{Type: "/problems/" + code, Title: title, Status: status, Detail: detail, Code: code}
 }

@@ -28,7 +28,13 @@ func (s *Server) refuse(fctx *fasthttp.RequestCtx, busy int64) *fault {
 	if bytes.IndexByte(h.RequestURI(), '#') >= 0 {
 		return badPath("it has a fragment")
 	}
+	if !validHost(h.Host()) {
+		return badRequest("bad-host", "the Host header must be a name or address, with or without a port")
+	}
 	if f := checkPath(fctx.URI().PathOriginal()); f != nil {
+		return f
+	}
+	if f := coding(fctx); f != nil {
 		return f
 	}
 	if busy > int64(s.opts.Concurrency) {
@@ -98,6 +104,32 @@ func hasTrailer(h *fasthttp.RequestHeader) bool {
 		}
 	}
 	return false
+}
+
+// validHost accepts the characters of names, addresses and ports, so that the Host
+// may be passed on or shown. HTTP/1.0 has none.
+func validHost(host []byte) bool {
+	for _, c := range host {
+		if !alphanumeric(c) && strings.IndexByte("-._~:[]", c) < 0 {
+			return false
+		}
+	}
+	return len(host) <= maxHost
+}
+
+// maxHost is a DNS name's longest, with a port.
+const maxHost = 253 + len(":65535")
+
+// coding refuses encoded bodies: nothing here takes them, and Fiber's c.Body would
+// unpack a bomb.
+func coding(fctx *fasthttp.RequestCtx) *fault {
+	for _, c := range fctx.Request.Header.PeekAll(fiber.HeaderContentEncoding) {
+		if !bytes.EqualFold(bytes.TrimSpace(c), []byte("identity")) {
+			fctx.Response.Header.Set(fiber.HeaderAcceptEncoding, "identity") // RFC 9110, section 15.5.16
+			return &fault{status: http.StatusUnsupportedMediaType, code: "unsupported-encoding", detail: "send the body without Content-Encoding"}
+		}
+	}
+	return nil
 }
 
 func badRequest(code, detail string) *fault {

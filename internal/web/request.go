@@ -67,10 +67,7 @@ const (
 func requestID(sent []byte) string {
 	sane := len(sent) > 0 && len(sent) <= maxRequestID
 	for _, c := range sent {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._:/+=@-", c) >= 0) {
-			sane = false
-			break
-		}
+		sane = sane && (alphanumeric(c) || strings.IndexByte("._:/+=@-", c) >= 0)
 	}
 	if sane {
 		return string(sent)

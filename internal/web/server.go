@@ -63,6 +63,7 @@ func New(opts Options) *Server {
 		JSONEncoder:             func(v any) ([]byte, error) { return json.Marshal(v) },
 		JSONDecoder:             func(data []byte, v any) error { return json.Unmarshal(data, v, strict) },
 	})
+	fasthttp.SetBodySizePoolLimit(keptBuffer, keptBuffer) // of the whole process
 	s.app.Use(s.route)
 	s.router = s.app.Handler()
 	http := s.app.Server()
@@ -72,9 +73,29 @@ func New(opts Options) *Server {
 	http.SecureErrorLogMessage = true
 	http.NoDefaultServerHeader = true
 	http.ConnState = s.conns.state
+	http.HeaderReceived = s.bodyLimit
 	// Also how long one goroutine of fasthttp outlives Serve.
 	http.MaxIdleWorkerDuration = 2 * time.Second
 	return s
+}
+
+// keptBuffer is the size up to which fasthttp keeps the buffers of bodies: each
+// connection has its own, and one large body would stay with it to its end.
+const keptBuffer = 64 << 10
+
+// bodyFloor is a body's size that is never refused for lack of memory.
+const bodyFloor = 64 << 10
+
+// bodyLimit shares BodyMemory among the requests under way: fasthttp makes room
+// for a whole body as soon as its header has come, so a few hundred clients that
+// promise a large body could take all memory without sending it.
+func (s *Server) bodyLimit(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+	return fasthttp.RequestConfig{MaxRequestBodySize: s.bodyShare()}
+}
+
+func (s *Server) bodyShare() int {
+	share := s.opts.BodyMemory / int(max(1, s.conns.busy.Load()))
+	return min(max(share, bodyFloor), s.opts.BodyLimit)
 }
 
 // App is where routes are registered. Its Listen functions must not be used:

@@ -138,6 +138,7 @@ func (r *running) read(br *bufio.Reader, method string) answer {
 	if err != nil {
 		r.t.Fatalf("no answer: %v", err)
 	}
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		r.t.Fatalf("read the answer: %v", err)

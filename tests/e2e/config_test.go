@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // documents copies consul-config/kv/dev and changes one document.
@@ -33,12 +34,12 @@ func documents(t *testing.T, service, document string) string {
 
 func TestAPushedConfigurationReachesEveryInstance(t *testing.T) {
 	scale(t, "catalog", 2)
-	t.Cleanup(func() { scale(t, "catalog", 1) })
-	t.Cleanup(func() {
+	defer scale(t, "catalog", 1)
+	defer func() {
 		if _, err := env.Souk(t.Context(), "config", "push"); err != nil {
 			t.Error(err)
 		}
-	})
+	}()
 	out, err := env.Souk(t.Context(), "config", "push", "-m", "louder", "--dir", documents(t, "catalog", "log_level: debug\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +107,7 @@ func TestAnInvalidConfigurationInConsulLeavesTheLastGoodOne(t *testing.T) {
 	if _, err := consul.KV().Delete(pair.Key, nil); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(time.Second)
 	l.end(t, 0)
 	for _, e := range jobInstances(t, "gateway") {
 		if refused := metric(t, adminAddr(e), "souk_config_refused_total"); refused < 1 {

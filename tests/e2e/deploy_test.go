@@ -74,7 +74,7 @@ func TestAVersionThatDoesNotBecomeHealthyIsTakenBack(t *testing.T) {
 func TestASecondInstanceSharesTheTrafficAndKillingEitherLosesNothing(t *testing.T) {
 	products := seeded(t)
 	scale(t, "catalog", 2)
-	t.Cleanup(func() { scale(t, "catalog", 1) })
+	defer scale(t, "catalog", 1)
 	instances := jobInstances(t, "catalog")
 	eventually(t, 10*time.Second, "both answer requests", func(context.Context) error {
 		before := map[string]float64{}

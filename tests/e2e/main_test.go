@@ -37,16 +37,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// What an interrupted run left.
-	if _, err := env.Souk(ctx, "down", "--clean"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
+	// SOUK_TEST_KEEP uses the stack of the run before, and leaves it to the next.
 	clean := func() {
 		if os.Getenv("SOUK_TEST_KEEP") == "" {
 			_, _ = env.Souk(ctx, "down", "--clean")
 		}
 	}
+	clean() // what an interrupted run or the packages' own tests left
 	defer clean()
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)

@@ -245,11 +245,11 @@ func (c *Catalog) changeProduct(ctx context.Context, id string, version int64, c
 
 // equal compares as JSON, in which nil and empty are one.
 func equal(a, b *Product) (bool, error) {
-	x, err := json.Marshal(a, json.Deterministic(true))
+	x, err := json.Marshal(a)
 	if err != nil {
 		return false, err
 	}
-	y, err := json.Marshal(b, json.Deterministic(true))
+	y, err := json.Marshal(b)
 	return bytes.Equal(x, y), err
 }
 

@@ -47,7 +47,7 @@ func newEvent(ctx context.Context, kind EventType, subject string, version int64
 	if err != nil {
 		return Event{}, err
 	}
-	raw, err := json.Marshal(data, json.Deterministic(true))
+	raw, err := json.Marshal(data)
 	if err != nil {
 		return Event{}, err
 	}

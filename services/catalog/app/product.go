@@ -6,6 +6,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"souk/internal/errs"
@@ -40,6 +42,13 @@ type Product struct {
 	PriceRange  PriceRange        `json:"price_range"` // of the variants
 	CreatedAt   time.Time         `json:"created_at"`  // whole milliseconds, UTC, like UpdatedAt
 	UpdatedAt   time.Time         `json:"updated_at"`
+}
+
+// MarshalJSONTo sorts the members of objects: one version is always the same bytes, as
+// its strong ETag promises (RFC 9110, section 8.8.1).
+func (p *Product) MarshalJSONTo(enc *jsontext.Encoder) error {
+	type plain Product
+	return json.MarshalEncode(enc, (*plain)(p), json.Deterministic(true))
 }
 
 // Option is something that variants differ in, such as size.

@@ -40,7 +40,7 @@ const maxBatchBytes = 4 << 20
 
 // Pending is for the relay: the events to publish, some of them if they are many.
 func (s *Store) Pending(ctx context.Context, limit int) ([]app.Event, error) {
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.unhurried(ctx)
 	defer cancel()
 	events, err := pendingIn(ctx, s.trees, limit, nil)
 	if err != nil || len(events) >= limit {
@@ -86,7 +86,7 @@ func pendingIn(ctx context.Context, c *mongo.Collection, limit int, hint any) (e
 // Published is for the relay: it pulls the events by their ids, then clears the
 // marks of the documents whose outbox is empty now.
 func (s *Store) Published(ctx context.Context, events []app.Event) error {
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.unhurried(ctx)
 	defer cancel()
 	ids := map[*mongo.Collection]map[string][]string{s.products: {}, s.trees: {}}
 	for _, e := range events {

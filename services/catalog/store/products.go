@@ -212,7 +212,7 @@ var forget = bson.D{{Key: "$unset", Value: bson.D{{Key: "once", Value: ""}}}}
 
 // Sweep forgets the keys that have expired, and gives back the room of their replies.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.unhurried(ctx)
 	defer cancel()
 	_, err := s.products.UpdateMany(ctx, bson.D{expired(now)}, forget)
 	return failed(err)

@@ -79,9 +79,14 @@ func (s *Store) Prepare(ctx context.Context) error {
 	return s.plantTree(ctx)
 }
 
-// within bounds one call.
+// within bounds one call that a request waits for.
 func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.timeout)
+}
+
+// unhurried bounds one call that nobody waits for: giving up early would only repeat it.
+func (s *Store) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 10*s.timeout)
 }
 
 const retryAfter = 2 * time.Second

@@ -81,7 +81,7 @@ func (h handlers) getProduct(c *fiber.Ctx) error {
 	if httpserver.NotModified(c, p.Version) {
 		return nil
 	}
-	return httpserver.Send(c, http.StatusOK, p)
+	return httpserver.Send(c, http.StatusOK, &p)
 }
 
 func (h handlers) createProduct(c *fiber.Ctx) error {
@@ -97,7 +97,7 @@ func (h handlers) createProduct(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return created(c, "/v1/products/"+p.ID, p.Version, replayed, p)
+	return created(c, "/v1/products/"+p.ID, p.Version, replayed, &p)
 }
 
 // onceOf reads the Idempotency-Key, if there is one.
@@ -140,7 +140,7 @@ func (h handlers) updateProduct(c *fiber.Ctx) error {
 		return err
 	}
 	httpserver.ETag(c, p.Version)
-	return httpserver.Send(c, http.StatusOK, p)
+	return httpserver.Send(c, http.StatusOK, &p)
 }
 
 func (h handlers) archiveProduct(c *fiber.Ctx) error {

@@ -132,6 +132,9 @@ resource "vault_pki_secret_backend_role" "service" {
   client_flag = true
   # Vault's own default, written out: left out it would show as a change in every plan.
   key_usage = ["DigitalSignature"]
+  # A peer's clock may be that much behind Vault's; left out, the provider makes it nothing. Not more: a new CA is
+  # dated back as far, and Vault signs nothing that is older than its CA.
+  not_before_duration = "30s"
 }
 
 # Certificates live for a day; without tidying every one of them would stay in storage for ever.
