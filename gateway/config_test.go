@@ -10,8 +10,12 @@ import (
 	"souk/internal/config"
 )
 
-func TestTheDefaultsAreValid(t *testing.T) {
+func TestTheDefaultsLackNothingButRoutes(t *testing.T) {
 	c := Defaults()
+	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "routes: name at least one") || strings.Contains(err.Error(), "\n") {
+		t.Error(err)
+	}
+	c.Routes = []Route{{Path: "/v1/a", Methods: []string{"GET"}, Service: "s"}}
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -35,39 +39,39 @@ func TestTheRepositorysConfigurationsAreValid(t *testing.T) {
 
 func TestAProblemSaysWhereItIsAndWhatToChange(t *testing.T) {
 	for document, want := range map[string]string{
-		`listen: {body_limit: 0}`:                                                  `listen.body_limit: 0 is out of range; use 1024 to 67108864`,
-		`listen: {read_timeout: 1h}`:                                               `listen.read_timeout: 1h0m0s is out of range; use 100ms to 5m0s`,
-		`listen: {drain_delay: 20s}`:                                               `listen.drain_timeout: 15s is out of range; use 20s to 5m0s`,
-		`upstream: {timeout: -1s}`:                                                 `upstream.timeout: -1s is out of range`,
-		`upstream: {connections: 0}`:                                               `upstream.connections: 0 is out of range`,
-		`cors: {origins: ["*"]}`:                                                   `cors.origins[0]: "*" is not an origin; write https://host`,
-		`cors: {origins: ["https://a.example/"]}`:                                  `cors.origins[0]`,
-		`cors: {origins: ["https://*.example"]}`:                                   `cors.origins[0]`,
-		`cors: {origins: ["https://A.example"]}`:                                   `cors.origins[0]`,
-		`cors: {origins: ["null"]}`:                                                `cors.origins[0]`,
-		`routes: [{}]`:                                                             `routes[0].path: "" must start with /`,
-		`routes: [{path: v1}]`:                                                     `routes[0].path: "v1" must start with /`,
-		`routes: [{path: /}]`:                                                      `routes[0].path: "/" is the gateway's own`,
-		`routes: [{path: /a/}]`:                                                    `routes[0].path: "/a/" has an empty segment; remove the double or last /`,
-		`routes: [{path: /a/../b}]`:                                                `has a dot segment`,
-		`routes: [{path: "/a/x{id}"}]`:                                             `has a malformed parameter; one is a whole segment: {name}`,
-		`routes: [{path: "/a/{id}/{id}"}]`:                                         `has the parameter {id} twice`,
-		`routes: [{path: "/a/%41"}]`:                                               `has a character that can't stand in a path`,
-		`routes: [{path: /a, service: s}]`:                                         `routes[0].methods: name at least one of GET, POST, PUT, PATCH, DELETE`,
-		`routes: [{path: /a, methods: [get]}]`:                                     `routes[0].methods: "get" is unknown; use GET`,
-		`routes: [{path: /a, methods: [HEAD]}]`:                                    `HEAD and OPTIONS come by themselves`,
-		`routes: [{path: /a, methods: [GET, GET]}]`:                                `routes[0].methods: GET is there twice; remove one`,
-		`routes: [{path: /a, methods: [GET]}]`:                                     `routes[0].service: "" is not the name of a service`,
-		`routes: [{path: /a, methods: [GET], service: "../x"}]`:                    `routes[0].service: "../x" is not the name of a service; use`,
-		`routes: [{path: /a, methods: [GET], service: gateway}]`:                   `routes[0].service: the gateway can't route to itself`,
-		`routes: [{path: /a, methods: [GET], service: s, timeout: 1h}]`:            `routes[0].timeout: 1h0m0s is out of range`,
-		`routes: [{path: /a, methods: [GET], service: s, body_limit: 2000000}]`:    `routes[0].body_limit: 2000000 is out of range; use 1 to 1048576`,
-		`apis: [{name: A, service: s, path: /x}]`:                                  `apis[0].name: "A": use lower-case letters`,
-		`apis: [{name: a, service: s, path: "/{x}"}]`:                              `apis[0].path: "/{x}" has a parameter; name one document`,
-		`apis: [{name: a, service: s, path: /x}, {name: a, service: s, path: /y}]`: `apis[1].name: a is the name of apis[0] already; rename one`,
-		`routes: [{path: /a, methods: [GET], service: s, weight: 1}]`:              `weight`,
-		`routes: [{path: /a, methods: [GET], service: s, timeout: 5}]`:             `5`,
-		`log_level: loud`:                                                          `loud`,
+		`listen: {body_limit: 0}`:                                               `listen.body_limit: 0 is out of range; use 1024 to 67108864`,
+		`listen: {read_timeout: 1h}`:                                            `listen.read_timeout: 1h0m0s is out of range; use 100ms to 5m0s`,
+		`listen: {drain_delay: 20s}`:                                            `listen.drain_timeout: 15s is out of range; use 20s to 5m0s`,
+		`upstream: {timeout: -1s}`:                                              `upstream.timeout: -1s is out of range`,
+		`upstream: {connections: 0}`:                                            `upstream.connections: 0 is out of range`,
+		`cors: {origins: ["*"]}`:                                                `cors.origins[0]: "*" is not an origin; write https://host`,
+		`cors: {origins: ["https://a.example/"]}`:                               `cors.origins[0]`,
+		`cors: {origins: ["https://*.example"]}`:                                `cors.origins[0]`,
+		`cors: {origins: ["https://A.example"]}`:                                `cors.origins[0]`,
+		`cors: {origins: ["null"]}`:                                             `cors.origins[0]`,
+		`routes: [{}]`:                                                          `routes[0].path: "" must start with /`,
+		`routes: [{path: v1}]`:                                                  `routes[0].path: "v1" must start with /`,
+		`routes: [{path: /}]`:                                                   `routes[0].path: "/" is the gateway's own`,
+		`routes: [{path: /a/}]`:                                                 `routes[0].path: "/a/" has an empty segment; remove the double or last /`,
+		`routes: [{path: /a/../b}]`:                                             `has a dot segment`,
+		`routes: [{path: "/a/x{id}"}]`:                                          `has a malformed parameter; one is a whole segment: {name}`,
+		`routes: [{path: "/a/{id}/{id}"}]`:                                      `has the parameter {id} twice`,
+		`routes: [{path: "/a/%41"}]`:                                            `has a character that can't stand in a path`,
+		`routes: [{path: /a, service: s}]`:                                      `routes[0].methods: name at least one of GET, POST, PUT, PATCH, DELETE`,
+		`routes: [{path: /a, methods: [get]}]`:                                  `routes[0].methods: "get" is unknown; use GET`,
+		`routes: [{path: /a, methods: [HEAD]}]`:                                 `HEAD and OPTIONS come by themselves`,
+		`routes: [{path: /a, methods: [GET, GET]}]`:                             `routes[0].methods: GET is there twice; remove one`,
+		`routes: [{path: /a, methods: [GET]}]`:                                  `routes[0].service: "" is not the name of a service`,
+		`routes: [{path: /a, methods: [GET], service: "../x"}]`:                 `routes[0].service: "../x" is not the name of a service; use`,
+		`routes: [{path: /a, methods: [GET], service: gateway}]`:                `routes[0].service: the gateway can't route to itself`,
+		`routes: [{path: /a, methods: [GET], service: s, timeout: 1h}]`:         `routes[0].timeout: 1h0m0s is out of range`,
+		`routes: [{path: /a, methods: [GET], service: s, body_limit: 2000000}]`: `routes[0].body_limit: 2000000 is out of range; use 1 to 1048576`,
+		`apis: [{name: A, service: s, path: /x}]`:                               `apis[0].name: "A": use lower-case letters`,
+		`apis: [{name: a, service: s, path: "/{x}"}]`:                           `apis[0].path: "/{x}" has a parameter; name one document`,
+		`{routes: [{path: /a, methods: [GET], service: s}], apis: [{name: a, service: s, path: /x}, {name: a, service: s, path: /y}]}`: `apis[1].name: a is the name of apis[0] already; rename one`,
+		`routes: [{path: /a, methods: [GET], service: s, weight: 1}]`:                                                                  `weight`,
+		`routes: [{path: /a, methods: [GET], service: s, timeout: 5}]`:                                                                 `5`,
+		`log_level: loud`: `loud`,
 	} {
 		if _, err := config.Parse[Config]([]byte(document), Defaults()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got  %v\n want %s", document, err, want)

@@ -24,7 +24,7 @@ var (
 )
 
 // docsPolicy lets the page load its own files and call this API, and nothing else. Swagger
-// UI adds one style sheet of its own, known by its hash, and sets style attributes.
+// UI adds one style sheet of its own, known by its hash.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src-elem 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; " +
 	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 

@@ -57,6 +57,7 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 		"a chunk longer than it says": "POST /v1/things HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n",
 		"an overflowing chunk size":   "POST /v1/things HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n",
 		"GET with a body":             "GET /v1/things HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello",
+		"another host in the target":  "GET http://other/v1/things HTTP/1.1\r\nHost: shop\r\n\r\n",
 		"a fragment":                  "GET /v1/things#x HTTP/1.1\r\nHost: shop\r\n\r\n",
 		"an authority as the target":  "GET shop:80 HTTP/1.1\r\nHost: shop\r\n\r\n",
 		"no slash":                    "GET v1/things HTTP/1.1\r\nHost: shop\r\n\r\n",
@@ -119,7 +120,7 @@ func TestOnePathHasOneSpelling(t *testing.T) {
 		"/v1/things/a%3ab%c3%a9":    "/v1/things/a%3Ab%C3%A9",
 		"/v1/things/a+b":            "/v1/things/a+b",
 		"/v1/things/x?a=%7e/../&b=": "/v1/things/x?a=%7e/../&b=",
-		"http://other/v1/things?x":  "/v1/things?x",
+		"http://SHOP/v1/things?x":   "/v1/things?x",
 		"/v1/things/...":            "/v1/things/...",
 	} {
 		got := raw(t, g.addr, "GET "+sent+" HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")

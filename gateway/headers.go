@@ -2,57 +2,23 @@ package main
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/valyala/fasthttp"
-
-	"souk/internal/errs"
 )
 
 // field is one header line as the client sent it.
 type field struct{ name, value []byte }
 
-// parseHeaders splits the head of a request into its fields. It refuses what servers read
-// in different ways: folded lines, lines without CR, names that are no token (RFC 9112,
-// section 5). It reads the bytes that came, not fasthttp's parsed headers: fields of a
-// chunked body's trailer are among those, and must not pass for headers.
-func parseHeaders(fields []field, raw []byte) ([]field, error) {
-	for len(raw) > 0 {
-		end := bytes.IndexByte(raw, '\n')
-		if end < 1 || raw[end-1] != '\r' {
-			return nil, badHeader("every line of the header must end with CR LF")
+// splitHeader splits the head of a request into its fields. The server has refused before
+// what can be read in two ways. It takes the bytes that came, because fasthttp's parsed header
+// forgets what one Connection field names when the next says close.
+func splitHeader(fields []field, raw []byte) []field {
+	for line := range bytes.Lines(raw) {
+		if name, value, ok := bytes.Cut(line, []byte{':'}); ok {
+			fields = append(fields, field{name, bytes.Trim(value, " \t\r\n")})
 		}
-		line := raw[:end-1]
-		raw = raw[end+1:]
-		if len(line) == 0 {
-			break
-		}
-		colon := bytes.IndexByte(line, ':')
-		if colon < 1 || !isToken(line[:colon]) {
-			return nil, badHeader("a line of the header has no valid name; continuation lines are not accepted")
-		}
-		fields = append(fields, field{line[:colon], bytes.Trim(line[colon+1:], " \t")})
 	}
-	return fields, nil
-}
-
-func badHeader(detail string) error {
-	return errs.New(errs.Invalid, "bad-header", "%s", detail)
-}
-
-// isToken: RFC 9110, section 5.6.2.
-func isToken(b []byte) bool {
-	return len(b) > 0 && !bytes.ContainsFunc(b, func(c rune) bool { return !alphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c) })
-}
-
-// isHost: a name, an IPv4 or a bracketed IPv6 address, with an optional port. Nothing else
-// goes into X-Forwarded-Host.
-func isHost(b []byte) bool {
-	return len(b) > 0 && !bytes.ContainsFunc(b, func(c rune) bool { return !alphanumeric(c) && !strings.ContainsRune(".-_:[]", c) })
-}
-
-func alphanumeric(c rune) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+	return fields
 }
 
 // hopByHop are fields of one connection (RFC 9110, section 7.6.1), and those that the

@@ -45,7 +45,6 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.LogLevel.Set(conf.Get().LogLevel)
 	conf.OnChange(func(c *Config) { p.LogLevel.Set(c.LogLevel) })
 
 	id, err := identity.Login(starting, identity.FromEnv(p.Service), p.Log)
@@ -60,13 +59,16 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	g, err := newGateway(ctx, conf.Get(), options{
+	// Instances are followed until the last request is answered.
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.Defer("routes", func(context.Context) error { stop(); return nil })
+	g, err := newGateway(following, conf.Get(), options{
 		Consul: consul, TLS: cert.ClientTLS, StateDir: p.StateDir, Log: p.Log, Metrics: p.Metrics,
 	})
 	if err != nil {
 		return err
 	}
-	conf.OnChange(g.follow(ctx))
+	conf.OnChange(g.follow(following))
 	p.Check("routes", g.ready)
 	limits := conf.Get().Listen.web()
 	limits.Service, limits.Log, limits.Metrics = p.Service, p.Log, p.Metrics

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,14 +36,13 @@ func (g *gateway) serve(c *fiber.Ctx) error {
 	if err := x.prepare(c, r, path); err != nil {
 		return err
 	}
-	err := g.forward(x, r)
-	status := errs.KindOf(err).Status()
-	if err == nil {
-		status = x.resp.StatusCode()
-		x.answer(fctx)
+	if err := g.forward(x, r); err != nil {
+		g.metrics.request(r, errs.KindOf(err).Status())
+		return err
 	}
-	g.metrics.request(r, status)
-	return err
+	g.metrics.request(r, x.resp.StatusCode())
+	x.answer(fctx)
+	return nil
 }
 
 // proxied is a request on its way, with everything that can be used again.
@@ -74,7 +74,7 @@ func (x *proxied) release() {
 }
 
 // prepare builds the request for the service.
-func (x *proxied) prepare(c *fiber.Ctx, r *route, path []byte) (err error) {
+func (x *proxied) prepare(c *fiber.Ctx, r *route, path []byte) error {
 	fctx := c.Context()
 	in, out := &fctx.Request, x.req
 	body := in.Body()
@@ -84,15 +84,11 @@ func (x *proxied) prepare(c *fiber.Ctx, r *route, path []byte) (err error) {
 	if len(body) > 0 && (in.Header.IsGet() || in.Header.IsHead()) {
 		return errs.New(errs.Invalid, "unexpected-body", "GET and HEAD have no body; send parameters in the query")
 	}
-	if x.fields, err = parseHeaders(x.fields, in.Header.RawHeaders()); err != nil {
-		fctx.Response.SetConnectionClose() // who knows what the client means to send next
-		return err
+	host := in.Header.Host()
+	if !bytes.EqualFold(host, fctx.URI().Host()) { // the target has one of its own (RFC 9112, section 3.2.2)
+		return errs.New(errs.Invalid, "bad-host", "the Host header and the host in the request's target differ")
 	}
-	host := fctx.URI().Host() // of the target, if that has one; without "user@"
-	if sent := in.Header.Host(); len(sent) > 0 && !isHost(sent) || len(host) > 0 && !isHost(host) {
-		fctx.Response.SetConnectionClose()
-		return errs.New(errs.Invalid, "bad-host", "the Host header is not a host name or address")
-	}
+	x.fields = splitHeader(x.fields, in.Header.RawHeaders())
 	x.named = named(x.named, x.fields)
 
 	h := &out.Header
@@ -112,7 +108,7 @@ func (x *proxied) prepare(c *fiber.Ctx, r *route, path []byte) (err error) {
 		h.Add(fiber.HeaderXForwardedFor, ip.String())
 	}
 	h.Add(fiber.HeaderXForwardedProto, web.Scheme(c))
-	if len(host) > 0 {
+	if len(host) > 0 { // HTTP/1.0 has none
 		h.AddBytesV(fiber.HeaderXForwardedHost, host)
 	}
 	h.Add(fiber.HeaderVia, "1.1 souk-gateway") // RFC 9110, section 7.6.3

@@ -113,16 +113,12 @@ func (exchange) RoundTrip(hc *fasthttp.HostClient, req *fasthttp.Request, resp *
 	err = resp.ReadLimitBody(br, hc.MaxResponseBodySize)
 	rest := br.Buffered()
 	hc.ReleaseReader(br)
-	switch small := (*fasthttp.ErrSmallBuffer)(nil); {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge), errors.As(err, &small):
-		hc.CloseConn(cc)
-		return false, fmt.Errorf("%w: %w", errAnswer, err)
-	case err != nil:
+	if err == nil && resp.StatusCode() == fasthttp.StatusSwitchingProtocols {
+		err = fmt.Errorf("%w: it switches protocols, which nobody asked for", errAnswer)
+	}
+	if err != nil {
 		hc.CloseConn(cc)
 		return false, reason(errBroken, err)
-	case resp.StatusCode() == fasthttp.StatusSwitchingProtocols:
-		hc.CloseConn(cc)
-		return false, fmt.Errorf("%w: it switches protocols, which nobody asked for", errAnswer)
 	}
 	// Bytes after the answer belong to nothing; the next request must not read them as its own.
 	if resp.ConnectionClose() || rest > 0 {
@@ -133,11 +129,17 @@ func (exchange) RoundTrip(hc *fasthttp.HostClient, req *fasthttp.Request, resp *
 	return false, nil
 }
 
+// reason says why a request or its answer did not get through.
 func reason(otherwise, err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, fasthttp.ErrTimeout) {
+	small := (*fasthttp.ErrSmallBuffer)(nil)
+	switch {
+	case errors.Is(err, errAnswer):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, fasthttp.ErrTimeout):
 		otherwise = errTimeout
-	}
-	if errors.Is(err, io.EOF) {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge), errors.As(err, &small):
+		otherwise = errAnswer
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("%w: %w", otherwise, err)

@@ -197,8 +197,7 @@ func TestANewServiceBuildsAndPassesItsChecks(t *testing.T) {
 	in := func(stdin io.Reader, env []string, name string, args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), name, args...)
-		// -trimpath: the packages that this checkout has compiled already serve the copy too.
-		cmd.Dir, cmd.Stdin, cmd.Env = root, stdin, append(append(os.Environ(), "GOFLAGS=-trimpath -buildvcs=false"), env...)
+		cmd.Dir, cmd.Stdin, cmd.Env = root, stdin, append(append(os.Environ(), "GOFLAGS=-buildvcs=false"), env...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, out)
@@ -287,4 +286,3 @@ func TestTheCommandWantsOneName(t *testing.T) {
 		}
 	}
 }
-

@@ -58,11 +58,13 @@ func (l *Live[T]) Get() *T { return l.current.Load().value }
 // or for a document kept from before.
 func (l *Live[T]) Index() uint64 { return l.current.Load().index }
 
-// OnChange calls f with every later configuration, in order, from one goroutine.
+// OnChange calls f with the configuration in force, at once, and then with every later
+// one, in order and never two at a time.
 func (l *Live[T]) OnChange(f func(*T)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.watchers = append(l.watchers, f)
+	f(l.Get())
 }
 
 // Watch reads the configuration and follows it until ctx ends, with blocking queries.
@@ -177,12 +179,11 @@ func (w *watch[T, P]) take(pair *consulapi.KVPair) error {
 }
 
 func (w *watch[T, P]) put(c *T, index uint64) {
+	w.live.mu.Lock()
+	defer w.live.mu.Unlock()
 	w.live.current.Store(&snapshot[T]{value: c, index: index})
 	w.live.index.Set(float64(index))
-	w.live.mu.Lock()
-	watchers := w.live.watchers
-	w.live.mu.Unlock()
-	for _, f := range watchers {
+	for _, f := range w.live.watchers {
 		f(c)
 	}
 }

@@ -95,6 +95,9 @@ func TestAPushReachesARunningServiceAndABadOneDoesNot(t *testing.T) {
 	}
 	var told atomic.Int64
 	live.OnChange(func(s *settings) { told.Store(int64(s.Limit)) })
+	if told.Load() != 10 {
+		t.Error("a watcher is not told the configuration in force")
+	}
 
 	put(t, consul, name, "limit: 25")
 	within(t, "the pushed limit holds", func() bool { return live.Get().Limit == 25 && told.Load() == 25 })

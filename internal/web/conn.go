@@ -21,9 +21,10 @@ const (
 	lingerShort = time.Second
 	lingerLong  = 5 * time.Second // while a refused body is still coming in
 	lingerBytes = 64 << 20
-	// A last look for a request that was under way when an idle connection ends.
-	lastLook = 20 * time.Millisecond
-	// How long a connection may take to its first request once the server drains.
+	// How long the rest of a request's first bytes may take once the drain has come
+	// upon them.
+	lastLook = time.Second
+	// How long a new connection may take to its first request once the server drains.
 	newGrace = time.Second
 )
 
@@ -36,17 +37,17 @@ type conn struct {
 	writeTimeout time.Duration
 	headerLimit  int
 
-	eof         atomic.Bool // the client has ended its side
-	wrote       atomic.Bool // something was sent
-	unread      atomic.Bool // a refused request may still be coming in
-	interrupted atomic.Bool // the drain wants this idle connection
-	cut         atomic.Bool // no manners any more
-	closed      atomic.Bool
-	lineless    int // bytes read since a line ended; read and written by the serving goroutine only
+	eof      atomic.Bool // the client has ended its side
+	wrote    atomic.Bool // something was sent
+	unread   atomic.Bool // a refused request may still be coming in
+	cut      atomic.Bool // no manners any more
+	closed   atomic.Bool
+	lineless int // bytes read since a line ended; read and written by the serving goroutine only
 
 	mu    sync.Mutex // orders interrupt and state
 	idle  bool
 	since time.Time // of the state
+	drain drainStep
 
 	handling // what the watchdog looks at
 }
@@ -71,13 +72,19 @@ func baseOf(nc net.Conn) *conn {
 // connOf is the connection of a request; nil in App().Test.
 func connOf(fctx *fasthttp.RequestCtx) *conn { return baseOf(fctx.Conn()) }
 
+// drainStep is how far the drain has come with an idle connection.
+type drainStep uint8
+
+const (
+	undisturbed drainStep = iota
+	interrupted           // its read deadline has passed
+	leaving               // its goroutine has noticed, and is left alone from here
+)
+
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n == 0 && err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.interrupted.CompareAndSwap(true, false) {
-		// A request that has reached us by now is still answered.
-		if err = c.SetReadDeadline(time.Now().Add(lastLook)); err == nil {
-			n, err = c.Conn.Read(p)
-		}
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.leave() {
+		n, err = c.lastRead(p, err)
 	}
 	if n > 0 {
 		if bytes.IndexByte(p[:n], '\n') >= 0 {
@@ -90,6 +97,32 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.eof.Store(true)
 	}
 	return n, err
+}
+
+// leave reports whether it was the drain that ended a read.
+func (c *conn) leave() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.drain
+	if was == interrupted {
+		c.drain = leaving
+	}
+	return was == interrupted
+}
+
+// lastRead returns a request that has reached this machine by now, which is then
+// answered with "Connection: close". If there is none our side of the connection
+// ends right here, as what comes after this can't be answered any more. A deadline
+// that has passed hides what the kernel holds, therefore it is asked.
+func (c *conn) lastRead(p []byte, timeout error) (int, error) {
+	if !pending(c.Conn) {
+		c.endOurSide()
+		return 0, timeout
+	}
+	if err := c.SetReadDeadline(time.Now().Add(lastLook)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
 }
 
 // lineTooLong reports that the header buffer is full of one line: the request's first.
@@ -128,15 +161,19 @@ func (c *conn) setIdle(idle bool) {
 	c.idle, c.since = idle, time.Now()
 }
 
-// interrupt wakes a connection that waits for a request, so that its goroutine
-// closes it. A request that has begun is left alone: its first byte made the
+// interrupt wakes a connection that has waited for a request for a while, so that
+// its goroutine closes it. One whose last answer went out just now, perhaps prepared
+// before the drain and so without "Connection: close", gets its time to be used once
+// more, too. A request that has begun is left alone: its first byte made the
 // connection busy before fasthttp set the deadline that undoes ours.
-func (c *conn) interrupt() {
+func (c *conn) interrupt(patience time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fresh := !c.wrote.Load() && time.Since(c.since) < newGrace
-	if c.idle && !fresh {
-		c.interrupted.Store(true)
+	if !c.wrote.Load() {
+		patience = newGrace
+	}
+	if c.idle && time.Since(c.since) >= patience && c.drain != leaving {
+		c.drain = interrupted
 		_ = c.SetReadDeadline(time.Unix(1, 0)) // a closed connection needs no waking
 	}
 }
@@ -155,15 +192,8 @@ func (c *conn) Close() error {
 }
 
 func (c *conn) linger() {
-	raw := c.Conn
-	if t, ok := raw.(*tls.Conn); ok {
-		if t.CloseWrite() != nil {
-			return
-		}
-		raw = t.NetConn()
-	}
-	half, ok := raw.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	raw := c.endOurSide()
+	if raw == nil {
 		return
 	}
 	patience := lingerShort
@@ -176,12 +206,24 @@ func (c *conn) linger() {
 	_, _ = io.CopyN(io.Discard, raw, lingerBytes) // any end will do
 }
 
+// endOurSide tells the client that nothing more will come. It returns the
+// connection below TLS, or nil if it is broken or can't be ended by halves.
+func (c *conn) endOurSide() net.Conn {
+	raw := c.Conn
+	if t, ok := raw.(*tls.Conn); ok {
+		if t.CloseWrite() != nil {
+			return nil
+		}
+		raw = t.NetConn()
+	}
+	if half, ok := raw.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return nil
+	}
+	return raw
+}
+
 // abort closes at once.
 func (c *conn) abort() {
 	c.cut.Store(true)
-	raw := c.Conn
-	if t, ok := raw.(*tls.Conn); ok {
-		raw = t.NetConn()
-	}
-	_ = raw.Close() // the serving goroutine sees the error
+	_ = rawOf(c.Conn).Close() // the serving goroutine sees the error
 }

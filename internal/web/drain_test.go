@@ -34,10 +34,14 @@ func (r *running) worker(answered *atomic.Int64) error {
 			return nil // the listener is closed
 		}
 		br := bufio.NewReader(c)
-		for n := 0; ; n++ {
+		for n, last := 0, time.Now(); ; n++ {
+			sent := time.Now()
+			since := sent.Sub(last)
 			closing, err := exchange(c, br)
+			last = sent
 			if err != nil {
 				_ = c.Close()
+				err = fmt.Errorf("%s after the one before it: %w", since, err)
 				if n == 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE)) {
 					return nil // never accepted: it was in the kernel's queue when the listener closed
 				}
@@ -100,7 +104,7 @@ func TestADrainUnderLoadLosesNoRequest(t *testing.T) {
 			if secure {
 				ln, client = tls.NewListener(ln, ca.server()), ca.client("gateway")
 			}
-			r := startOn(t, ln, client, Options{DrainDelay: 100 * time.Millisecond, ReduceMemory: lean}, work)
+			r := startOn(t, ln, client, Options{DrainDelay: time.Second, ReduceMemory: lean}, work)
 			var (
 				answered atomic.Int64
 				all      sync.WaitGroup

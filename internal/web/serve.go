@@ -22,7 +22,7 @@ const drainEvery = 20 * time.Millisecond
 //
 //  1. for DrainDelay everything goes on, but each answer says "Connection: close",
 //     so that clients leave of their own accord;
-//  2. the listener closes and idle connections end;
+//  2. the listener closes, and connections end that were idle for DrainDelay;
 //  3. requests in flight are awaited until DrainTimeout has passed since ctx
 //     ended; what still runs then has its context cancelled and is cut off.
 //
@@ -83,8 +83,9 @@ func sleep(served chan error, d time.Duration) {
 func (s *Server) drain(deadline time.Time) {
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
+	interrupt := func(c *conn) { c.interrupt(s.opts.DrainDelay) }
 	for s.conns.count() > 0 && time.Now().Before(deadline) {
-		s.conns.each((*conn).interrupt)
+		s.conns.each(interrupt)
 		<-tick.C
 	}
 	left := s.conns.count()
@@ -97,7 +98,7 @@ func (s *Server) drain(deadline time.Time) {
 	// Handlers that listen to their context get a moment to answer 503.
 	s.cut(errStopped)
 	for end := time.Now().Add(time.Second); s.conns.count() > 0 && time.Now().Before(end); <-tick.C {
-		s.conns.each((*conn).interrupt)
+		s.conns.each(interrupt)
 	}
 	s.conns.each((*conn).abort)
 }

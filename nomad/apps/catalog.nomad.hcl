@@ -75,7 +75,8 @@ job "catalog" {
     release     = var.catalog_release
   }
 
-  # One new instance beside the old ones; when it is healthy the rest follow, else Nomad goes back.
+  # One new instance beside the old ones; when it is healthy the rest follow, else Nomad goes back: at
+  # the first that is not healthy in time, which is what a progress_deadline of 0 means.
   update {
     max_parallel      = 1
     canary            = 1
@@ -83,8 +84,8 @@ job "catalog" {
     auto_revert       = true
     health_check      = "checks"
     min_healthy_time  = "2s"
-    healthy_deadline  = "1m"
-    progress_deadline = "3m"
+    healthy_deadline  = "90s"
+    progress_deadline = "0s"
   }
 
   reschedule {

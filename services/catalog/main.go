@@ -50,7 +50,6 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.LogLevel.Set(conf.Get().LogLevel)
 	conf.OnChange(func(c *Config) { p.LogLevel.Set(c.LogLevel) })
 	callers, err := intentions.Watch(ctx, intentions.Options{
 		Consul: consul, Service: p.Service, StateFile: p.StateFile("intentions.json"), Log: p.Log,

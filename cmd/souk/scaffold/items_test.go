@@ -204,6 +204,7 @@ func (s service) refusals(t *testing.T) {
 		{404, "PATCH", "/v1/items/00000000-0000-7000-8000-000000000000", `{"name":"a"}`, asPatch, match},
 		{404, "GET", "/v1/items/1", "", "", ""},
 		{404, "GET", strings.Replace(path, "-7", "-07", 1), "", "", ""},
+		{400, "GET", path + "?verbose=1", "", "", ""},
 		{400, "GET", "/v1/items?limit=0", "", "", ""},
 		{400, "GET", "/v1/items?limit=101", "", "", ""},
 		{400, "GET", "/v1/items?page=2", "", "", ""},

@@ -112,7 +112,7 @@ func client(t *testing.T, id *identity.Identity) *http.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := libopenapi.NewDocument(contract)
+	document, err := libopenapi.NewDocument(openAPI)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,12 @@ import (
 type Store interface {
 	// Product by id, or errs.NotFound.
 	Product(ctx context.Context, id string) (Product, error)
+	// Shown is a product as it is answered, or errs.NotFound.
+	Shown(ctx context.Context, id string) (Shown, error)
 	// Products of a query, in its order; categories stands for Query.Category.
-	Products(ctx context.Context, q Query, categories []string) ([]Product, error)
-	// InsertProduct adds a product with its event. A slug or SKU that is taken is
+	Products(ctx context.Context, q Query, categories []string) ([]Shown, error)
+	// InsertProduct adds a product with its event, whose data is the product as it will be
+	// shown. A slug or SKU that is taken is
 	// errs.Conflict, and so is a key of once that is in use.
 	InsertProduct(ctx context.Context, p Product, e Event, once *Once) error
 	// ReplaceProduct puts p in the place of the version before it. If that is not the
@@ -68,6 +71,8 @@ type Catalog struct {
 	store    Store
 	settings func() Settings
 	now      func() time.Time
+	products flights[Shown]
+	lists    flights[Page]
 	tree     treeCache
 	waiting  waitingCount
 	// One change of the tree at a time: they would only make each other repeat.
@@ -85,13 +90,14 @@ func New(store Store, settings func() Settings) *Catalog {
 func (c *Catalog) Settings() Settings { return c.settings() }
 
 // Product by id.
-func (c *Catalog) Product(ctx context.Context, id string) (Product, error) {
-	return c.store.Product(ctx, id)
+func (c *Catalog) Product(ctx context.Context, id string) (Shown, error) {
+	return c.products.do(ctx, id, func(ctx context.Context) (Shown, error) { return c.store.Shown(ctx, id) })
 }
 
-// Page of products. Next is the Query.After of the next page, "" on the last.
+// Page of products, not to be changed. Next is the Query.After of the next page, "" on
+// the last.
 type Page struct {
-	Items []Product
+	Items []Shown
 	Next  string
 }
 
@@ -100,6 +106,10 @@ func (c *Catalog) Products(ctx context.Context, q Query) (Page, error) {
 	if err := q.Check(); err != nil {
 		return Page{}, err
 	}
+	return c.lists.do(ctx, q.key(), func(ctx context.Context) (Page, error) { return c.page(ctx, q) })
+}
+
+func (c *Catalog) page(ctx context.Context, q Query) (Page, error) {
 	var categories []string
 	if q.Category != "" {
 		category, tree, err := c.category(ctx, q.Category)
@@ -119,7 +129,7 @@ func (c *Catalog) Products(ctx context.Context, q Query) (Page, error) {
 		return Page{Items: products}, err
 	}
 	products = products[:limit]
-	return Page{Items: products, Next: q.Sort.Key(&products[limit-1])}, nil
+	return Page{Items: products, Next: products[limit-1].Key}, nil
 }
 
 // CreateProduct adds a product. With once, a repeated request gets what the first one

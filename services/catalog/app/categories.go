@@ -7,19 +7,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"souk/internal/errs"
 )
 
 // Categories gives the whole tree as it is stored now.
-func (c *Catalog) Categories(ctx context.Context) (Tree, error) {
-	tree, err := c.store.Tree(ctx)
-	if err == nil {
-		c.tree.put(tree)
-	}
-	return tree, err
-}
+func (c *Catalog) Categories(ctx context.Context) (Tree, error) { return c.tree.now(ctx) }
 
 // Category by id or slug, as it is stored now.
 func (c *Catalog) Category(ctx context.Context, idOrSlug string) (Category, error) {
@@ -73,7 +65,7 @@ func (c *Catalog) changeTree(ctx context.Context, once *Once, change func(t *Tre
 	case c.treeTurn <- struct{}{}:
 		defer func() { <-c.treeTurn }()
 	case <-ctx.Done():
-		return Category{}, ctx.Err()
+		return Category{}, busy()
 	}
 	for {
 		tree, earlier, err := c.readTree(ctx, once)
@@ -101,10 +93,14 @@ func (c *Catalog) changeTree(ctx context.Context, once *Once, change func(t *Tre
 		}
 		select {
 		case <-ctx.Done():
-			return Category{}, errs.New(errs.Unavailable, "busy", "the categories are changed by many at once; try again").After(time.Second)
+			return Category{}, busy()
 		case <-time.After(time.Duration(rand.Int64N(int64(10 * time.Millisecond)))):
 		}
 	}
+}
+
+func busy() error {
+	return errs.New(errs.Unavailable, "busy", "the categories are changed by many at once; try again").After(time.Second)
 }
 
 func (c *Catalog) readTree(ctx context.Context, once *Once) (Tree, *Category, error) {
@@ -138,9 +134,9 @@ const freshTree = 100 * time.Millisecond
 // treeCache keeps the last tree that was read or written here. A tree in it is never
 // changed.
 type treeCache struct {
-	load   func(context.Context) (Tree, error)
-	kept   atomic.Pointer[keptTree]
-	flight singleflight.Group
+	load  func(context.Context) (Tree, error)
+	kept  atomic.Pointer[keptTree]
+	reads flights[Tree]
 }
 
 type keptTree struct {
@@ -168,10 +164,12 @@ func (k *treeCache) get(ctx context.Context, age time.Duration) (Tree, error) {
 	if kept := k.kept.Load(); kept != nil && time.Since(kept.at) <= age {
 		return kept.Tree, nil
 	}
-	done := k.flight.DoChan("", func() (any, error) {
-		// Whoever began it may leave, while others wait for it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
+	return k.now(ctx)
+}
+
+// now reads the tree.
+func (k *treeCache) now(ctx context.Context) (Tree, error) {
+	return k.reads.do(ctx, "", func(ctx context.Context) (Tree, error) {
 		began := time.Now()
 		t, err := k.load(ctx)
 		if err == nil {
@@ -179,13 +177,4 @@ func (k *treeCache) get(ctx context.Context, age time.Duration) (Tree, error) {
 		}
 		return t, err
 	})
-	select {
-	case r := <-done:
-		if r.Err != nil {
-			return Tree{}, r.Err
-		}
-		return r.Val.(Tree), nil
-	case <-ctx.Done():
-		return Tree{}, ctx.Err()
-	}
 }

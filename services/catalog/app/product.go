@@ -51,6 +51,25 @@ func (p *Product) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return json.MarshalEncode(enc, (*plain)(p), json.Deterministic(true))
 }
 
+// Shown is a product as it is answered. It is stored beside what it was made from and
+// written with it, which spares each read both taking the parts out of the database and
+// putting them together.
+type Shown struct {
+	ID      string
+	Version int64
+	JSON    jsontext.Value
+	Key     string // by which the list that it was found in is sorted
+}
+
+// MarshalJSONTo writes it as it stands.
+func (s *Shown) MarshalJSONTo(enc *jsontext.Encoder) error { return enc.WriteValue(s.JSON) }
+
+// Show puts a product's JSON together.
+func Show(p *Product) (Shown, error) {
+	raw, err := json.Marshal(p)
+	return Shown{ID: p.ID, Version: p.Version, JSON: raw}, err
+}
+
 // Option is something that variants differ in, such as size.
 type Option struct {
 	Name   string   `json:"name"`

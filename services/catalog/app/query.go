@@ -95,6 +95,18 @@ type Query struct {
 	After    string // Sort's Key of the product that the page comes after
 }
 
+// key is the same for equal queries only.
+func (q *Query) key() string {
+	bound := func(b *int64) int64 {
+		if b == nil {
+			return -1
+		}
+		return *b
+	}
+	return fmt.Sprintf("%q %q %q %q %s %q %d %d %s %d %q", q.Slug, q.SKUs, q.Category, q.Brand, q.Status, q.Currency,
+		bound(q.MinPrice), bound(q.MaxPrice), q.Sort, q.Limit, q.After)
+}
+
 // MaxSKUs is how many SKUs one query may name.
 const MaxSKUs = 100
 

@@ -35,6 +35,7 @@ type productFields struct {
 	Attributes  map[string]string `bson:"attributes"`
 	UpdatedAt   time.Time         `bson:"updated_at"`
 	Sort        sortDoc           `bson:"sort"`
+	Shown       shownDoc          `bson:"shown"`
 }
 
 type optionDoc struct {
@@ -64,6 +65,32 @@ type sortDoc struct {
 	Updated string `bson:"updated"`
 }
 
+// shownDoc is the JSON of the product, for reads.
+type shownDoc struct {
+	Shape int    `bson:"shape"`
+	JSON  string `bson:"json"`
+}
+
+// shape counts up when the JSON of a product changes, so that what was stored before,
+// or by a newer program, is put together anew.
+const shape = 1
+
+// shown is a product's JSON, if it is stored in today's shape.
+func (d *productDoc) shown(order app.Sort) (app.Shown, bool) {
+	s := app.Shown{ID: d.ID, Version: d.Fields.Version, JSON: []byte(d.Fields.Shown.JSON)}
+	switch sortFields[order].field {
+	case priceField:
+		s.Key = d.Fields.Sort.Price
+	case titleField:
+		s.Key = d.Fields.Sort.Title
+	case updatedField:
+		s.Key = d.Fields.Sort.Updated
+	default:
+		s.Key = d.ID
+	}
+	return s, d.Fields.Shown.Shape == shape
+}
+
 // readFields is what makes an app.Product. Reads always ask for fields by name: the
 // outbox can be large, and the development server hands out documents that a write
 // may be changing, unless it copies fields out of them.
@@ -72,13 +99,15 @@ var readFields = []string{
 	"currency", "variants", "images", "attributes", "updated_at",
 }
 
-func fieldsOf(p *app.Product) productFields {
+// fieldsOf maps a product; shown is its JSON.
+func fieldsOf(p *app.Product, shown []byte) productFields {
 	f := productFields{
 		Version: p.Version, Status: p.Status, Slug: p.Slug, Title: p.Title, Description: p.Description, Brand: p.Brand,
 		Options: make([]optionDoc, len(p.Options)), Currency: p.PriceRange.Min.Currency,
 		Variants: make([]variantDoc, len(p.Variants)), Images: imageDocs(p.Images),
 		Attributes: p.Attributes, UpdatedAt: p.UpdatedAt,
-		Sort: sortDoc{Price: app.Cheapest.Key(p), Title: app.TitleUp.Key(p), Updated: app.Updated.Key(p)},
+		Sort:  sortDoc{Price: app.Cheapest.Key(p), Title: app.TitleUp.Key(p), Updated: app.Updated.Key(p)},
+		Shown: shownDoc{Shape: shape, JSON: string(shown)},
 	}
 	if p.CategoryID != nil {
 		f.CategoryID = *p.CategoryID

@@ -67,7 +67,12 @@ func (i index) model() mongo.IndexModel {
 	return mongo.IndexModel{Keys: keys, Options: opts}
 }
 
-const priceField = "sort.price"
+// Where sort keys are stored.
+const (
+	priceField   = "sort.price"
+	titleField   = "sort.title"
+	updatedField = "sort.updated"
+)
 
 // sortFields says where each order's key is stored, and how its index is called.
 var sortFields = map[app.Sort]struct{ field, index string }{
@@ -75,9 +80,9 @@ var sortFields = map[app.Sort]struct{ field, index string }{
 	app.Oldest:    {"_id", "age"},
 	app.Cheapest:  {priceField, "price"},
 	app.Dearest:   {priceField, "price"},
-	app.TitleUp:   {"sort.title", "title"},
-	app.TitleDown: {"sort.title", "title"},
-	app.Updated:   {"sort.updated", "updated"},
+	app.TitleUp:   {titleField, "title"},
+	app.TitleDown: {titleField, "title"},
+	app.Updated:   {updatedField, "updated"},
 }
 
 // maxMerged is the most categories whose index ranges are merged into one ordered

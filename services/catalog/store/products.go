@@ -46,12 +46,41 @@ func notFound() error {
 	return errs.New(errs.NotFound, "product-not-found", "there is no product with this id")
 }
 
+// Shown implements app.Store.
+func (s *Store) Shown(ctx context.Context, id string) (app.Shown, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	var d productDoc
+	err := s.products.FindOne(ctx, byID(id), options.FindOne().SetProjection(only("version", "shown"))).Decode(&d)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return app.Shown{}, notFound()
+	}
+	if err != nil {
+		return app.Shown{}, failed(err)
+	}
+	return s.show(ctx, &d, app.Newest)
+}
+
+// show gives a product's JSON, from its parts if that is not stored in today's shape.
+func (s *Store) show(ctx context.Context, d *productDoc, order app.Sort) (app.Shown, error) {
+	if shown, today := d.shown(order); today {
+		return shown, nil
+	}
+	p, err := s.Product(ctx, d.ID)
+	if err != nil {
+		return app.Shown{}, err
+	}
+	shown, err := app.Show(&p)
+	shown.Key = order.Key(&p)
+	return shown, err
+}
+
 // Products implements app.Store.
-func (s *Store) Products(ctx context.Context, q app.Query, categories []string) ([]app.Product, error) {
+func (s *Store) Products(ctx context.Context, q app.Query, categories []string) ([]app.Shown, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	p := planOf(q, categories)
-	cursor, err := s.products.Find(ctx, p.filter, options.Find().SetProjection(only(readFields...)).
+	cursor, err := s.products.Find(ctx, p.filter, options.Find().SetProjection(only("version", "shown", "sort")).
 		SetSort(p.sort).SetHint(p.index).SetLimit(int64(q.Limit)).SetBatchSize(int32(q.Limit)))
 	if err != nil {
 		return nil, failed(err)
@@ -60,9 +89,11 @@ func (s *Store) Products(ctx context.Context, q app.Query, categories []string) 
 	if err := cursor.All(ctx, &docs); err != nil {
 		return nil, failed(err)
 	}
-	products := make([]app.Product, len(docs))
+	products := make([]app.Shown, len(docs))
 	for i := range docs {
-		products[i] = docs[i].product()
+		if products[i], err = s.show(ctx, &docs[i], q.Sort); err != nil {
+			return nil, err
+		}
 	}
 	return products, nil
 }
@@ -72,7 +103,7 @@ func (s *Store) InsertProduct(ctx context.Context, p app.Product, e app.Event, o
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	d := productDoc{
-		ID: p.ID, CreatedAt: p.CreatedAt, Fields: fieldsOf(&p),
+		ID: p.ID, CreatedAt: p.CreatedAt, Fields: fieldsOf(&p, e.Data),
 		Outbox: []eventDoc{docOf(e)}, PendingSince: &e.Time,
 	}
 	if once != nil {
@@ -96,7 +127,7 @@ func (s *Store) ReplaceProduct(ctx context.Context, p app.Product, e app.Event, 
 		{Key: fmt.Sprintf("outbox.%d", maxPending-1), Value: bson.D{{Key: "$exists", Value: false}}},
 	}
 	result, err := s.products.UpdateOne(ctx, filter, bson.D{
-		{Key: "$set", Value: fieldsOf(&p)},
+		{Key: "$set", Value: fieldsOf(&p, e.Data)},
 		{Key: "$push", Value: bson.D{{Key: "outbox", Value: docOf(e)}}},
 		{Key: "$min", Value: bson.D{{Key: "pending_since", Value: e.Time}}},
 	})

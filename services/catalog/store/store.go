@@ -16,6 +16,7 @@ import (
 	"go.mongodb.org/mongo-driver/x/mongo/driver/topology"
 
 	"souk/internal/errs"
+	"souk/services/catalog/app"
 )
 
 // Options of a Store.
@@ -89,8 +90,6 @@ func (s *Store) unhurried(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(ctx, 10*s.timeout)
 }
 
-const retryAfter = 2 * time.Second
-
 // failed turns a driver's error of a read into ours: the database's trouble is the
 // service being unavailable, anything else is our mistake.
 func failed(err error) error {
@@ -101,8 +100,7 @@ func failed(err error) error {
 		return err
 	}
 	if away(err) {
-		return errs.New(errs.Unavailable, "database-unavailable", "the catalogue's database does not answer; try again").
-			After(retryAfter).Because(err)
+		return app.Away().Because(err)
 	}
 	return fmt.Errorf("mongodb: %w", err)
 }
@@ -119,7 +117,7 @@ func failedWrite(err error) error {
 	if away(err) || errors.Is(err, context.Canceled) {
 		return errs.New(errs.Unavailable, "outcome-unknown",
 			"the database did not answer in time: the change may have been made or not; read before trying again, or repeat with the same Idempotency-Key").
-			After(retryAfter).Because(err)
+			After(2 * time.Second).Because(err)
 	}
 	return fmt.Errorf("mongodb: %w", err)
 }

@@ -81,7 +81,8 @@ func (h handlers) getProduct(c *fiber.Ctx) error {
 	if httpserver.NotModified(c, p.Version) {
 		return nil
 	}
-	return httpserver.Send(c, http.StatusOK, &p)
+	c.Set(fiber.HeaderContentType, httpserver.JSONType)
+	return c.Send(p.JSON)
 }
 
 func (h handlers) createProduct(c *fiber.Ctx) error {

@@ -16,10 +16,13 @@ import (
 var migrations embed.FS
 
 // Store is app.Store on PostgreSQL.
-type Store struct{ pool *postgres.Pool }
+type Store struct {
+	pool *postgres.Pool
+	log  *slog.Logger
+}
 
 // New makes a store. Migrate must have succeeded before it is used.
-func New(pool *postgres.Pool) *Store { return &Store{pool: pool} }
+func New(pool *postgres.Pool, log *slog.Logger) *Store { return &Store{pool: pool, log: log} }
 
 // Migrate brings the database to the newest of the migrations. Instances that start together wait for one another.
 func (s *Store) Migrate(ctx context.Context) error {
@@ -34,7 +37,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 const tidyEvery = time.Hour
 
 // Tidy deletes what is not needed any more, now and then, until ctx ends.
-func (s *Store) Tidy(ctx context.Context, log *slog.Logger) {
+func (s *Store) Tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
@@ -43,7 +46,7 @@ func (s *Store) Tidy(ctx context.Context, log *slog.Logger) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			log.Warn("idempotency keys that have run out stay for now", logs.Err(err))
+			s.log.Warn("idempotency keys that have run out stay for now", logs.Err(err))
 		case deleted > 0:
 			continue // there may be more
 		}

@@ -7,7 +7,7 @@ import (
 	"souk/cmd/souk/scaffold/app"
 	"souk/internal/errs"
 	"souk/internal/identity"
-	"souk/internal/web"
+	httpserver "souk/internal/web"
 )
 
 // input is what a client says about an item, new or to be renamed.
@@ -15,29 +15,29 @@ type input struct {
 	Name string `json:"name"`
 }
 
-func (a *API) create(c *fiber.Ctx) error {
+func (h handlers) create(c *fiber.Ctx) error {
 	once, err := onceOf(c)
 	if err != nil {
 		return err
 	}
 	var in input
-	if err := web.JSON(c, &in); err != nil {
+	if err := httpserver.JSON(c, &in); err != nil {
 		return err
 	}
-	item, replayed, err := a.Items.Create(web.Context(c), in.Name, once)
+	item, replayed, err := h.items.Create(httpserver.Context(c), in.Name, once)
 	if err != nil {
 		return err
 	}
 	if replayed {
-		web.Replayed(c)
+		httpserver.Replayed(c)
 	}
 	c.Location("/v1/items/" + item.ID.String())
 	return send(c, fiber.StatusCreated, item)
 }
 
-func (a *API) list(c *fiber.Ctx) error {
-	q := web.Query(c)
-	limit := q.Int("limit", int64(a.PageSize()), 1, app.MaxPage)
+func (h handlers) list(c *fiber.Ctx) error {
+	q := httpserver.Query(c)
+	limit := q.Int("limit", int64(h.pageSize()), 1, app.MaxPage)
 	cursor := q.String("cursor", "")
 	if err := q.Err(); err != nil {
 		return err
@@ -45,48 +45,55 @@ func (a *API) list(c *fiber.Ctx) error {
 	scope := "items?" + q.Scope("cursor", "limit")
 	var before uuid.UUID
 	if cursor != "" {
-		if err := web.DecodeCursor(scope, cursor, &before); err != nil {
+		if err := httpserver.DecodeCursor(scope, cursor, &before); err != nil {
 			return err
 		}
 	}
-	page, err := a.Items.List(web.Context(c), before, int(limit))
+	page, err := h.items.List(httpserver.Context(c), before, int(limit))
 	if err != nil {
 		return err
 	}
 	next := ""
 	if page.More {
-		next = web.EncodeCursor(scope, page.Items[len(page.Items)-1].ID)
+		next = httpserver.EncodeCursor(scope, page.Items[len(page.Items)-1].ID)
 	}
-	return web.SendPage(c, page.Items, next)
+	return httpserver.SendPage(c, page.Items, next)
 }
 
-func (a *API) read(c *fiber.Ctx) error {
+func (h handlers) read(c *fiber.Ctx) error {
 	id, err := idOf(c)
 	if err != nil {
 		return err
 	}
-	item, err := a.Items.Item(web.Context(c), id)
-	if err != nil || web.NotModified(c, item.Version) {
+	if err := httpserver.Query(c).Err(); err != nil { // there are no parameters
 		return err
+	}
+	item, err := h.items.Item(httpserver.Context(c), id)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderCacheControl, "no-cache") // caches may keep it, but ask each time
+	if httpserver.NotModified(c, item.Version) {
+		return nil
 	}
 	return send(c, fiber.StatusOK, item)
 }
 
 // rename takes a merge patch (RFC 7396), of which name is the one member that there is, and has to be.
-func (a *API) rename(c *fiber.Ctx) error {
+func (h handlers) rename(c *fiber.Ctx) error {
 	id, err := idOf(c)
 	if err != nil {
 		return err
 	}
-	match, err := web.IfMatchSet(c)
+	match, err := httpserver.IfMatchSet(c)
 	if err != nil {
 		return err
 	}
 	var in input
-	if err := web.JSON(c, &in, web.MergePatchType); err != nil {
+	if err := httpserver.JSON(c, &in, httpserver.MergePatchType); err != nil {
 		return err
 	}
-	item, err := a.Items.Rename(web.Context(c), id, match.Allows, in.Name)
+	item, err := h.items.Rename(httpserver.Context(c), id, match.Allows, in.Name)
 	if err != nil {
 		return err
 	}
@@ -94,13 +101,13 @@ func (a *API) rename(c *fiber.Ctx) error {
 }
 
 func send(c *fiber.Ctx, status int, item app.Item) error {
-	web.ETag(c, item.Version)
-	return web.Send(c, status, item)
+	httpserver.ETag(c, item.Version)
+	return httpserver.Send(c, status, item)
 }
 
 // idOf is the id in the path. What can't be one is the id of no item.
 func idOf(c *fiber.Ctx) (uuid.UUID, error) {
-	text, err := web.Param(c, "id")
+	text, err := httpserver.Param(c, "id")
 	if err != nil {
 		return uuid.Nil, err
 	}
@@ -114,11 +121,11 @@ func idOf(c *fiber.Ctx) (uuid.UUID, error) {
 // onceOf is the request's Idempotency-Key, nil if it has none. Who asks is the service that calls, as requests carry
 // no user yet.
 func onceOf(c *fiber.Ctx) (*app.Once, error) {
-	key, fingerprint, err := web.IdempotencyKey(c)
+	key, fingerprint, err := httpserver.IdempotencyKey(c)
 	if err != nil || key == "" {
 		return nil, err
 	}
-	caller, err := identity.PeerService(web.PeerCertificate(c))
+	caller, err := identity.PeerService(httpserver.PeerCertificate(c))
 	if err != nil {
 		return nil, errs.New(errs.Unauthenticated, "client-certificate-unknown", "an Idempotency-Key needs a client certificate of a Souk service").Because(err)
 	}

@@ -1,4 +1,4 @@
-// Package web is the service's REST API: its routes, and handlers that make calls of app out of requests.
+// Package web is the service's REST API.
 package web
 
 import (
@@ -7,24 +7,23 @@ import (
 	"souk/cmd/souk/scaffold/app"
 )
 
-// API is what the routes need.
-type API struct {
-	Items    *app.Items
-	PageSize func() int // items of a page whose limit the client does not give; asked on each use
-	Contract []byte     // openapi.yaml
+// Routes are all routes of the service, as openAPI (YAML) describes them. pageSize is how many items a page has whose
+// limit the client does not give; it is asked on each use.
+func Routes(r fiber.Router, items *app.Items, pageSize func() int, openAPI []byte) {
+	h := handlers{items, pageSize}
+
+	r.Get("/v1/items", h.list)
+	r.Post("/v1/items", h.create)
+	r.Get("/v1/items/:id", h.read)
+	r.Patch("/v1/items/:id", h.rename)
+
+	r.Get("/openapi.yaml", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, "application/yaml") // RFC 9512
+		return c.Send(openAPI)
+	})
 }
 
-// Register adds every route. guard comes before each of them and decides who may call.
-func (a *API) Register(r fiber.Router, guard fiber.Handler) {
-	r.Use(guard)
-	r.Post("/v1/items", a.create)
-	r.Get("/v1/items", a.list)
-	r.Get("/v1/items/:id", a.read)
-	r.Patch("/v1/items/:id", a.rename)
-	r.Get("/openapi.yaml", a.contract)
-}
-
-func (a *API) contract(c *fiber.Ctx) error {
-	c.Set(fiber.HeaderContentType, "application/yaml") // RFC 9512
-	return c.Send(a.Contract)
+type handlers struct {
+	items    *app.Items
+	pageSize func() int
 }
