@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,7 +38,14 @@ func TestResolveGivesThePassingAddresses(t *testing.T) {
 
 func TestResolveWaitsAsLongAsItIsTold(t *testing.T) {
 	client, service := consul(t), serviceName()
-	time.AfterFunc(500*time.Millisecond, func() { register(t, client, service, "127.0.0.1:1001") })
+	var registering sync.WaitGroup
+	defer registering.Wait()
+	registering.Go(func() {
+		time.Sleep(500 * time.Millisecond)
+		if _, err := discovery.Register(t.Context(), client, discovery.Registration{Service: service, Address: "127.0.0.1:1001"}, discovery.Options{}); err != nil {
+			t.Error(err)
+		}
+	})
 	got, err := discovery.Resolve(t.Context(), client, service, discovery.Options{Patience: 10 * time.Second})
 	if err != nil || len(got) != 1 {
 		t.Errorf("%v, %v", got, err)
