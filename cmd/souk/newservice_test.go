@@ -87,7 +87,7 @@ func TestANewServiceHasEverythingThatItNeedsToRun(t *testing.T) {
 	for _, env := range environments {
 		want = append(want, "consul-config/kv/"+filepath.Base(env)+"/returns.yaml")
 	}
-	for _, file := range []string{"main.go", "config.go", "config_test.go", "service_test.go", "items_test.go", "openapi.yaml", "app/item.go", "app/item_test.go",
+	for _, file := range []string{"main.go", "config.go", "config_test.go", "service_test.go", "items_test.go", "openapi.go", "openapi.yaml", "app/item.go", "app/item_test.go",
 		"app/items.go", "web/routes.go", "web/routes_test.go", "web/items.go", "store/store.go", "store/items.go", "store/migrations/00001_items.sql"} {
 		want = append(want, "services/returns/"+file)
 	}
@@ -138,6 +138,19 @@ func TestFilesThatAreThereStayAndWhatTheyLackIsSaid(t *testing.T) {
 	// These were made for a service with PostgreSQL.
 	if _, summary := layOut(t, root, "orders"); !strings.Contains(summary, "Next:\n  1. make up") {
 		t.Errorf("orders lacks something:\n%s", summary)
+	}
+}
+
+func TestListsOfDatabasesThatLackItAreNamed(t *testing.T) {
+	_, summary := layOut(t, servingFiles(t), "returns")
+	for _, step := range []string{
+		"nomad/infra/postgres.nomad.hcl: add \"returns\" to the default of postgres_services",
+		"terraform/modules/vault/variables.tf: add returns = {} to the default of database_roles",
+		"terraform/prod/variables.tf: add returns = {} to the default of database_roles",
+	} {
+		if !strings.Contains(summary, step+"\n") {
+			t.Errorf("the summary lacks %q:\n%s", step, summary)
+		}
 	}
 }
 
@@ -210,7 +223,24 @@ func TestANewServiceBuildsAndPassesItsChecks(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "returns")
 	in(nil, nil, "go", "build", "-o", program, "./services/returns")
 	in(nil, nil, "go", "vet", "./services/returns/...")
-	in(nil, nil, "go", "test", "-short", "./services/returns/...", "./tests/layout") // who may import whom
+	in(nil, nil, "go", "test", "-short", "./services/returns/...")
+
+	const service = "souk/services/returns"
+	mayImport := map[string]string{service: "app store web", service + "/app": "", service + "/store": "app", service + "/web": "app"}
+	for line := range strings.Lines(in(nil, nil, "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./services/returns/...")) {
+		imports := strings.Fields(line)
+		var rooms []string
+		for _, imported := range imports[1:] {
+			if room, ok := strings.CutPrefix(imported, service+"/"); ok {
+				rooms = append(rooms, room)
+			} else if strings.HasPrefix(imported, "souk/") && !strings.HasPrefix(imported, "souk/internal/") {
+				t.Errorf("%s imports %s", imports[0], imported)
+			}
+		}
+		if allowed, known := mayImport[imports[0]]; !known || strings.Join(rooms, " ") != allowed {
+			t.Errorf("%s imports the rooms %v, want [%s]", imports[0], rooms, allowed)
+		}
+	}
 
 	documents, err := filepath.Glob(filepath.Join(root, "consul-config", "kv", "*", "returns.yaml"))
 	if err != nil || len(documents) == 0 {
@@ -234,7 +264,7 @@ func TestANewServiceBuildsAndPassesItsChecks(t *testing.T) {
 	t.Run("Nomad takes the job", func(t *testing.T) {
 		nomad := cachedNomad(t)
 		in(nil, []string{"NOMAD_ADDR=http://127.0.0.1:9"}, nomad, "job", "validate", "nomad/apps/returns.nomad.hcl")
-		in(nil, nil, nomad, "fmt", "-check", "nomad/apps/returns.nomad.hcl", "vault-policies/returns.hcl", "consul-config/acl/returns.hcl")
+		in(nil, nil, nomad, "fmt", "-check", "nomad/apps/returns.nomad.hcl")
 	})
 }
 

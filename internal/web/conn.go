@@ -17,9 +17,10 @@ import (
 const (
 	// How long a closed connection is still read from, so that the client gets our
 	// last answer before its own unread bytes make the kernel reset the connection
-	// (RFC 9112, section 9.6).
-	lingerShort = time.Second
-	lingerLong  = 5 * time.Second // while a refused body is still coming in
+	// (RFC 9112, section 9.6). With a refused body still coming in it may pause
+	// longer; the times are then nginx's.
+	lingerQuiet = time.Second
+	lingerTotal = 30 * time.Second
 	lingerBytes = 64 << 20
 	// How long the rest of a request's first bytes may take once the drain has come
 	// upon them.
@@ -196,14 +197,20 @@ func (c *conn) linger() {
 	if raw == nil {
 		return
 	}
-	patience := lingerShort
+	quiet := lingerQuiet
 	if c.unread.Load() {
-		patience = lingerLong
+		quiet *= 5
 	}
-	if raw.SetReadDeadline(time.Now().Add(patience)) != nil {
-		return
+	end := time.Now().Add(lingerTotal)
+	for b, left := make([]byte, 8<<10), lingerBytes; left > 0 && time.Now().Before(end); {
+		if raw.SetReadDeadline(time.Now().Add(quiet)) != nil {
+			return
+		}
+		n, err := raw.Read(b)
+		if left -= n; err != nil {
+			return
+		}
 	}
-	_, _ = io.CopyN(io.Discard, raw, lingerBytes) // any end will do
 }
 
 // endOurSide tells the client that nothing more will come. It returns the

@@ -29,6 +29,7 @@ const workRequest = "POST /v1/work HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\
 // a request that got no whole answer.
 func (r *running) worker(answered *atomic.Int64) error {
 	for {
+		dialled := time.Now()
 		c := r.connect()
 		if c == nil {
 			return nil // the listener is closed
@@ -41,6 +42,9 @@ func (r *running) worker(answered *atomic.Int64) error {
 			last = sent
 			if err != nil {
 				_ = c.Close()
+				if since > r.opts.DrainDelay || n == 0 && time.Since(dialled) > newGrace {
+					return nil // this machine is so busy that the client left its connection idle
+				}
 				err = fmt.Errorf("%s after the one before it: %w", since, err)
 				if n == 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE)) {
 					return nil // never accepted: it was in the kernel's queue when the listener closed

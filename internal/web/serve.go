@@ -26,6 +26,10 @@ const drainEvery = 20 * time.Millisecond
 //  3. requests in flight are awaited until DrainTimeout has passed since ctx
 //     ended; what still runs then has its context cancelled and is cut off.
 //
+// So a client that uses its connection at least once every DrainDelay loses no
+// request; one that sends after a longer pause, just as the connection ends, gets no
+// answer, which HTTP/1.1 can't avoid (RFC 9112, section 9.5).
+//
 // The caller should leave service discovery before it ends ctx. Serve returns nil
 // after a drain, however it went, and the listener's error if that broke. ln is
 // closed in any case. It may hand out *tls.Conn (tls.NewListener). Call it once.

@@ -201,10 +201,10 @@ func (c *Catalog) UpdateProduct(ctx context.Context, id string, version int64, p
 				return err
 			}
 		}
-		switch {
-		case to == p.Status:
+		switch to {
+		case p.Status:
 			return nil
-		case to == Archived:
+		case Archived:
 			return p.Archive()
 		}
 		return p.Show(to)

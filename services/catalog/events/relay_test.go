@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ import (
 	"souk/services/catalog/app"
 	"souk/services/catalog/events"
 	"souk/services/catalog/store"
-	"souk/services/catalog/store/storetest"
+	"souk/services/catalog/store/mongotest"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -37,7 +36,7 @@ type shop struct {
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{
-		store: storetest.Open(t), broker: testenv.Start(t).KafkaBroker(), suffix: "." + rand.Text(), relayID: rand.Text(),
+		store: newStore(t), broker: testenv.Start(t).KafkaBroker(), suffix: "." + rand.Text(), relayID: rand.Text(),
 		settings: app.Settings{PendingPerProduct: 5, PendingProducts: 1000, TreeAge: time.Second},
 	}
 	s.Catalog = app.New(s.store, func() app.Settings { return s.settings })
@@ -46,6 +45,21 @@ func newShop(t *testing.T) *shop {
 		topics[i].Name += s.suffix
 	}
 	eventstest.Create(t, s.broker, topics...)
+	return s
+}
+
+// newStore is a store on a database of the test's own.
+func newStore(t testing.TB) *store.Store {
+	t.Helper()
+	uri, database := mongotest.Database(t)
+	s, err := store.Open(t.Context(), store.Options{URI: uri, Database: database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -341,34 +355,6 @@ func TestALeaderThatStopsIsReplacedAtOnce(t *testing.T) {
 	s.drained(t)
 	if took := time.Since(began); took > events.LeaseTTL {
 		t.Errorf("it took %s, as if the lease had to run out", took)
-	}
-}
-
-func TestOneInstanceAtATimeHoldsTheLease(t *testing.T) {
-	s := newShop(t)
-	var leases []*store.Lease
-	for i := range 8 {
-		leases = append(leases, s.store.Lease("relay", fmt.Sprint(i), time.Minute))
-	}
-	var group sync.WaitGroup
-	for _, l := range leases {
-		group.Go(func() {
-			for range 5 {
-				if _, err := l.Acquire(t.Context()); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	group.Wait()
-	holders := 0
-	for _, l := range leases {
-		if l.Held() {
-			holders++
-		}
-	}
-	if holders != 1 {
-		t.Errorf("%d hold it", holders)
 	}
 }
 

@@ -67,15 +67,16 @@ type sortDoc struct {
 
 // shownDoc is the JSON of the product, for reads.
 type shownDoc struct {
-	Shape int    `bson:"shape"`
-	JSON  string `bson:"json"`
+	Shape   int    `bson:"shape"`
+	Version int64  `bson:"version"`
+	JSON    string `bson:"json"`
 }
 
 // shape counts up when the JSON of a product changes, so that what was stored before,
 // or by a newer program, is put together anew.
 const shape = 1
 
-// shown is a product's JSON, if it is stored in today's shape.
+// shown is a product's JSON, if it is stored for this version and in today's shape.
 func (d *productDoc) shown(order app.Sort) (app.Shown, bool) {
 	s := app.Shown{ID: d.ID, Version: d.Fields.Version, JSON: []byte(d.Fields.Shown.JSON)}
 	switch sortFields[order].field {
@@ -88,7 +89,7 @@ func (d *productDoc) shown(order app.Sort) (app.Shown, bool) {
 	default:
 		s.Key = d.ID
 	}
-	return s, d.Fields.Shown.Shape == shape
+	return s, d.Fields.Shown.Shape == shape && d.Fields.Shown.Version == d.Fields.Version
 }
 
 // readFields is what makes an app.Product. Reads always ask for fields by name: the
@@ -107,7 +108,7 @@ func fieldsOf(p *app.Product, shown []byte) productFields {
 		Variants: make([]variantDoc, len(p.Variants)), Images: imageDocs(p.Images),
 		Attributes: p.Attributes, UpdatedAt: p.UpdatedAt,
 		Sort:  sortDoc{Price: app.Cheapest.Key(p), Title: app.TitleUp.Key(p), Updated: app.Updated.Key(p)},
-		Shown: shownDoc{Shape: shape, JSON: string(shown)},
+		Shown: shownDoc{Shape: shape, Version: p.Version, JSON: string(shown)},
 	}
 	if p.CategoryID != nil {
 		f.CategoryID = *p.CategoryID

@@ -4,9 +4,14 @@ import (
 	"testing"
 
 	"souk/services/catalog/store"
-	"souk/services/catalog/store/storetest"
+	"souk/services/catalog/store/mongotest"
 )
 
 func TestMongoDBWalksOnlyTheIndex(t *testing.T) {
-	store.ExplainTest(t, storetest.OnMongoDB(t))
+	uri, database := mongotest.MongoDB(t)
+	s := open(t, uri, database)
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	store.ExplainTest(t, s)
 }

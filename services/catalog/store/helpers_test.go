@@ -1,15 +1,47 @@
 package store_test
 
 import (
-	"io"
+	"context"
 	"net"
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"souk/services/catalog/store"
+	"souk/services/catalog/store/mongotest"
 )
+
+// on runs a test with a store on each kind of server.
+func on(t *testing.T, test func(t *testing.T, s *store.Store, uri, database string)) {
+	mongotest.Each(t, func(t *testing.T, uri, database string) {
+		s := open(t, uri, database)
+		if err := s.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		test(t, s, uri, database)
+	})
+}
+
+// open is one instance's store.
+func open(t *testing.T, uri, database string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{URI: uri, Database: database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
+	return s
+}
 
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
@@ -93,9 +125,6 @@ func (g *gate) copy(to, from net.Conn) {
 			}
 		}
 		if err != nil {
-			if err != io.EOF {
-				return
-			}
 			return
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"souk/internal/money"
 	"souk/services/catalog/app"
 	"souk/services/catalog/store"
-	"souk/services/catalog/store/storetest"
 )
 
 func settings() app.Settings {
@@ -49,7 +48,7 @@ func code(err error) string {
 }
 
 func TestAProductIsReadBackAsItWasWritten(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
 		in := input("shirt", 1990)
 		in.Description = "Line one\nline two \U0001F455 \"quoted\" $where"
@@ -72,31 +71,37 @@ func TestAProductIsReadBackAsItWasWritten(t *testing.T) {
 	})
 }
 
-func TestAProductStoredInAnOlderShapeIsShownInTodays(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+func TestStoredJSONThatIsNotTodaysIsNotShown(t *testing.T) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
-		for i := range 3 {
-			create(t, c, input(fmt.Sprint("p", i), int64(i)))
+		for i := range 6 {
+			in := input(fmt.Sprint("p", i), int64(i))
+			if i%2 > 0 {
+				in.Status = nil // a draft
+			}
+			create(t, c, in)
 		}
 		for _, order := range app.Sorts() {
-			q := app.Query{Status: app.Active, Sort: order, Limit: 2}
-			before, err := c.Products(t.Context(), q)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.AgeShapes(t)
-			after, err := c.Products(t.Context(), q)
-			if err != nil || asJSON(t, before) != asJSON(t, after) {
-				t.Errorf("%s: %v, shows\n%s\nwant\n%s", order, err, asJSON(t, after), asJSON(t, before))
-			}
-			one, err := c.Product(t.Context(), before.Items[0].ID)
-			if err != nil || string(one.JSON) != string(before.Items[0].JSON) {
-				t.Errorf("%v, shows %s", err, one.JSON)
-			}
-			title := fmt.Sprint("renewed ", order)
-			for _, p := range before.Items {
-				if _, err := c.UpdateProduct(t.Context(), p.ID, app.AnyVersion, app.ProductPatch{Title: &title}); err != nil {
+			for _, status := range []app.Status{app.Active, app.Draft} {
+				q := app.Query{Status: status, Sort: order, Limit: 2}
+				before, err := c.Products(t.Context(), q)
+				if err != nil {
 					t.Fatal(err)
+				}
+				s.SpoilShown(t)
+				after, err := c.Products(t.Context(), q)
+				if err != nil || asJSON(t, before) != asJSON(t, after) {
+					t.Errorf("%s: %v, shows\n%s\nwant\n%s", order, err, asJSON(t, after), asJSON(t, before))
+				}
+				one, err := c.Product(t.Context(), before.Items[0].ID)
+				if err != nil || string(one.JSON) != string(before.Items[0].JSON) {
+					t.Errorf("%v, shows %s", err, one.JSON)
+				}
+				title := fmt.Sprint("renewed ", order)
+				for _, p := range before.Items {
+					if _, err := c.UpdateProduct(t.Context(), p.ID, app.AnyVersion, app.ProductPatch{Title: &title}); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 		}
@@ -104,8 +109,8 @@ func TestAProductStoredInAnOlderShapeIsShownInTodays(t *testing.T) {
 }
 
 func TestOneOfManyConcurrentChangesOfAVersionWins(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, uri, database string) {
-		instances := []*app.Catalog{app.New(s, settings), app.New(storetest.Again(t, uri, database), settings)}
+	on(t, func(t *testing.T, s *store.Store, uri, database string) {
+		instances := []*app.Catalog{app.New(s, settings), app.New(open(t, uri, database), settings)}
 		p := create(t, instances[0], input("contended", 100))
 		won, lost := 0, 0
 		for _, err := range parallel(20, func(i int) error {
@@ -130,7 +135,7 @@ func TestOneOfManyConcurrentChangesOfAVersionWins(t *testing.T) {
 }
 
 func TestChangesOfAnyVersionAllCount(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
 		p := create(t, c, input("popular", 100))
 		for _, err := range parallel(8, func(i int) error {
@@ -150,8 +155,8 @@ func TestChangesOfAnyVersionAllCount(t *testing.T) {
 }
 
 func TestOneOfManyConcurrentCreatesTakesASKUOrSlug(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, uri, database string) {
-		instances := []*app.Catalog{app.New(s, settings), app.New(storetest.Again(t, uri, database), settings)}
+	on(t, func(t *testing.T, s *store.Store, uri, database string) {
+		instances := []*app.Catalog{app.New(s, settings), app.New(open(t, uri, database), settings)}
 		for what, make := range map[string]func(i int) app.ProductInput{
 			"sku-taken": func(i int) app.ProductInput {
 				in := input(fmt.Sprint("sku-race-", i), 100)
@@ -186,7 +191,7 @@ func TestOneOfManyConcurrentCreatesTakesASKUOrSlug(t *testing.T) {
 }
 
 func TestATakenSKUIsNamed(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
 		create(t, c, input("first", 100))
 		second := create(t, c, input("second", 100))
@@ -203,7 +208,7 @@ func TestATakenSKUIsNamed(t *testing.T) {
 }
 
 func TestAnArchivedProductKeepsItsSlugAndSKUs(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
 		p := create(t, c, input("gone", 100))
 		if _, err := c.ArchiveProduct(t.Context(), p.ID, 1); err != nil {
@@ -235,8 +240,8 @@ func once(key, fingerprint string) *app.Once {
 }
 
 func TestARequestRepeatedWithItsKeyHasOneEffect(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, uri, database string) {
-		instances := []*app.Catalog{app.New(s, settings), app.New(storetest.Again(t, uri, database), settings)}
+	on(t, func(t *testing.T, s *store.Store, uri, database string) {
+		instances := []*app.Catalog{app.New(s, settings), app.New(open(t, uri, database), settings)}
 		var mu sync.Mutex
 		ids, replays := map[string]int{}, 0
 		for _, err := range parallel(50, func(i int) error {
@@ -275,7 +280,7 @@ func TestARequestRepeatedWithItsKeyHasOneEffect(t *testing.T) {
 }
 
 func TestAKeyIsForgottenWhenItExpires(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
 		past := &app.Once{Key: "old", Fingerprint: []byte("1"), Expires: time.Now().Add(-time.Second)}
 		if _, _, err := c.CreateProduct(t.Context(), input("one", 100), past); err != nil {
@@ -298,7 +303,7 @@ func TestAKeyIsForgottenWhenItExpires(t *testing.T) {
 }
 
 func TestPagesAreStableWhileProductsAreAdded(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
 		// Equal prices and titles: only the tie-break keeps the order.
 		var want []string
@@ -344,7 +349,7 @@ func TestPagesAreStableWhileProductsAreAdded(t *testing.T) {
 }
 
 func TestAQueryThatSaysTooMuchFindsNothing(t *testing.T) {
-	storetest.On(t, func(t *testing.T, s *store.Store, _, _ string) {
+	on(t, func(t *testing.T, s *store.Store, _, _ string) {
 		c := app.New(s, settings)
 		create(t, c, input("plain", 100))
 		for _, hostile := range []string{"$ne", `{"$gt":""}`, "$where", ".*", "plain\x00", "a.b", "variants.0"} {
@@ -365,9 +370,9 @@ func TestAQueryThatSaysTooMuchFindsNothing(t *testing.T) {
 }
 
 func TestADatabaseThatIsAwayIsUnavailableAndHeals(t *testing.T) {
-	storetest.On(t, func(t *testing.T, _ *store.Store, uri, database string) {
+	on(t, func(t *testing.T, _ *store.Store, uri, database string) {
 		gate := newGate(t, uri)
-		s := storetest.Again(t, gate.uri, database)
+		s := open(t, gate.uri, database)
 		c := app.New(s, settings)
 		p := create(t, c, input("fragile", 100))
 		title := "New"
@@ -391,7 +396,8 @@ func TestADatabaseThatIsAwayIsUnavailableAndHeals(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 1800*time.Millisecond)
 				err := call(ctx)
 				cancel()
-				if took := time.Since(began); errs.KindOf(err) != errs.Unavailable || took > 2*time.Second {
+				// A busy machine may take longer to notice the deadline.
+				if took := time.Since(began); errs.KindOf(err) != errs.Unavailable || took > 4*time.Second {
 					t.Errorf("%s: %v after %s", name, err, took)
 				}
 			}

@@ -101,7 +101,8 @@ func (h handlers) createProduct(c *fiber.Ctx) error {
 	return created(c, "/v1/products/"+p.ID, p.Version, replayed, &p)
 }
 
-// onceOf reads the Idempotency-Key, if there is one.
+// onceOf reads the Idempotency-Key, if there is one. Callers have no names yet; when they
+// do, the key belongs to the caller who used it.
 func onceOf(c *fiber.Ctx) (*app.Once, error) {
 	key, fingerprint, err := httpserver.IdempotencyKey(c)
 	if err != nil || key == "" {

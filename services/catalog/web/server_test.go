@@ -21,7 +21,8 @@ import (
 
 	httpserver "souk/internal/web"
 	"souk/services/catalog/app"
-	"souk/services/catalog/store/storetest"
+	"souk/services/catalog/store"
+	"souk/services/catalog/store/mongotest"
 	"souk/services/catalog/web"
 )
 
@@ -67,7 +68,22 @@ func settings() app.Settings {
 
 func serve(t testing.TB) *api {
 	t.Helper()
-	return serveOn(t, app.New(storetest.Open(t), settings))
+	return serveOn(t, app.New(newStore(t), settings))
+}
+
+// newStore is a store on a database of the test's own.
+func newStore(t testing.TB) *store.Store {
+	t.Helper()
+	uri, database := mongotest.Database(t)
+	s, err := store.Open(t.Context(), store.Options{URI: uri, Database: database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func serveOn(t testing.TB, catalog *app.Catalog) *api {
