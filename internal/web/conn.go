@@ -73,15 +73,6 @@ func baseOf(nc net.Conn) *conn {
 // connOf is the connection of a request; nil in App().Test.
 func connOf(fctx *fasthttp.RequestCtx) *conn { return baseOf(fctx.Conn()) }
 
-// drainStep is how far the drain has come with an idle connection.
-type drainStep uint8
-
-const (
-	undisturbed drainStep = iota
-	interrupted           // its read deadline has passed
-	leaving               // its goroutine has noticed, and is left alone from here
-)
-
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.leave() {
@@ -98,32 +89,6 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.eof.Store(true)
 	}
 	return n, err
-}
-
-// leave reports whether it was the drain that ended a read.
-func (c *conn) leave() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	was := c.drain
-	if was == interrupted {
-		c.drain = leaving
-	}
-	return was == interrupted
-}
-
-// lastRead returns a request that has reached this machine by now, which is then
-// answered with "Connection: close". If there is none our side of the connection
-// ends right here, as what comes after this can't be answered any more. A deadline
-// that has passed hides what the kernel holds, therefore it is asked.
-func (c *conn) lastRead(p []byte, timeout error) (int, error) {
-	if !pending(c.Conn) {
-		c.endOurSide()
-		return 0, timeout
-	}
-	if err := c.SetReadDeadline(time.Now().Add(lastLook)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
 }
 
 // lineTooLong reports that the header buffer is full of one line: the request's first.
@@ -160,23 +125,6 @@ func (c *conn) setIdle(idle bool) {
 		}
 	}
 	c.idle, c.since = idle, time.Now()
-}
-
-// interrupt wakes a connection that has waited for a request for a while, so that
-// its goroutine closes it. One whose last answer went out just now, perhaps prepared
-// before the drain and so without "Connection: close", gets its time to be used once
-// more, too. A request that has begun is left alone: its first byte made the
-// connection busy before fasthttp set the deadline that undoes ours.
-func (c *conn) interrupt(patience time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.wrote.Load() {
-		patience = newGrace
-	}
-	if c.idle && time.Since(c.since) >= patience && c.drain != leaving {
-		c.drain = interrupted
-		_ = c.SetReadDeadline(time.Unix(1, 0)) // a closed connection needs no waking
-	}
 }
 
 // Close ends the connection in stages: our side first, then what the client

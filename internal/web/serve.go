@@ -15,9 +15,6 @@ import (
 // errStopped is why a request's context ends when a drain takes too long.
 var errStopped = errors.New("the server stopped waiting for this request")
 
-// drainEvery is how often a drain looks again.
-const drainEvery = 20 * time.Millisecond
-
 // Serve answers requests from ln until ctx ends. Then
 //
 //  1. for DrainDelay everything goes on, but each answer says "Connection: close",
@@ -80,31 +77,6 @@ func sleep(served chan error, d time.Duration) {
 	case err := <-served:
 		served <- err
 	}
-}
-
-// drain returns when no connection is open any more, at the latest a little after
-// the deadline.
-func (s *Server) drain(deadline time.Time) {
-	tick := time.NewTicker(drainEvery)
-	defer tick.Stop()
-	interrupt := func(c *conn) { c.interrupt(s.opts.DrainDelay) }
-	for s.conns.count() > 0 && time.Now().Before(deadline) {
-		s.conns.each(interrupt)
-		<-tick.C
-	}
-	left := s.conns.count()
-	if left == 0 {
-		s.cut(nil)
-		return
-	}
-	s.opts.Log.Warn("requests were still in flight at the end of the drain",
-		slog.Int("connections", left), slog.Duration("after", s.opts.DrainTimeout))
-	// Handlers that listen to their context get a moment to answer 503.
-	s.cut(errStopped)
-	for end := time.Now().Add(time.Second); s.conns.count() > 0 && time.Now().Before(end); <-tick.C {
-		s.conns.each(interrupt)
-	}
-	s.conns.each((*conn).abort)
 }
 
 func (s *Server) connectionChange(delta int) {
