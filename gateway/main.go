@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
 
 	"souk/internal/config"
 	"souk/internal/discovery"
@@ -19,9 +18,6 @@ func main() {
 	os.Exit(program.Main(os.Args[1:]))
 }
 
-// startLimit bounds what a start waits for. Nomad then tries again.
-const startLimit = 45 * time.Second
-
 func run(ctx context.Context) (err error) {
 	p, err := lifecycle.Start(serviceName, os.Stdout)
 	if err != nil {
@@ -32,8 +28,6 @@ func run(ctx context.Context) (err error) {
 	if public == "" {
 		return errors.New("SOUK_PUBLIC_ADDR is not set: run this as the Nomad job nomad/apps/gateway.nomad.hcl")
 	}
-	starting, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
 
 	consul, err := discovery.Connect()
 	if err != nil {
@@ -47,14 +41,20 @@ func run(ctx context.Context) (err error) {
 	}
 	conf.OnChange(func(c *Config) { p.LogLevel.Set(c.LogLevel) })
 
-	id, err := identity.Login(starting, identity.FromEnv(p.Service), p.Log)
+	// Before Vault is asked: who waits for it is alive, and must not be restarted for it.
+	err = p.ServeAdmin(ctx, lifecycle.Admin{Metrics: p.Metrics.Handler(), Config: func() (uint64, any) { return conf.Index(), conf.Get() }})
+	if err != nil {
+		return err
+	}
+
+	id, err := identity.Login(ctx, identity.FromEnv(p.Service), p.Log)
 	if err != nil {
 		return err
 	}
 	p.Defer("identity", id.Close)
 	p.Check("identity", id.Ready)
 	p.Metrics.MustRegister(id.Metrics())
-	cert, err := id.Certificate(starting)
+	cert, err := id.Certificate(ctx)
 	if err != nil {
 		return err
 	}
@@ -75,10 +75,6 @@ func run(ctx context.Context) (err error) {
 	server := web.New(limits)
 	g.routes(server.App())
 
-	err = p.ServeAdmin(ctx, lifecycle.Admin{Metrics: p.Metrics.Handler(), Config: func() (uint64, any) { return conf.Index(), conf.Get() }})
-	if err != nil {
-		return err
-	}
 	// The public address is shared with other instances on this node; the other reaches this one alone.
 	listener, err := listen(ctx, public, p.Listen)
 	if err != nil {

@@ -101,6 +101,10 @@ func (a *app) variables() map[string]string {
 			vars["NOMAD_VAR_"+job+"_release"] = strings.TrimPrefix(filepath.Base(dir), ".")
 		}
 	}
+	if services, err := a.databaseServices(); err == nil {
+		list, _ := json.Marshal(services)
+		vars["NOMAD_VAR_postgres_services"] = string(list)
+	}
 	// Each build of a service has a name of its own, so a new one changes its job too.
 	if services, err := a.serviceNames(); err == nil {
 		for _, name := range services {
@@ -108,6 +112,25 @@ func (a *app) variables() map[string]string {
 		}
 	}
 	return vars
+}
+
+// databaseServices are those whose Vault policy lets them have a PostgreSQL user.
+func (a *app) databaseServices() (names []string, err error) {
+	policies, err := filepath.Glob(filepath.Join(a.Root, "vault-policies", "*.hcl"))
+	if err != nil {
+		return nil, err
+	}
+	for _, policy := range policies {
+		name := strings.TrimSuffix(filepath.Base(policy), ".hcl")
+		raw, err := os.ReadFile(policy)
+		if err != nil {
+			return nil, err
+		}
+		if strings.Contains(string(raw), `"database/creds/`+name+`"`) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // epoch is what a server drew when its data was made: new data, new epoch.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -112,23 +111,6 @@ func (d *draft) missing() (steps []string) {
 	} {
 		if raw, err := os.ReadFile(filepath.Join(d.root, need.file)); err != nil || !strings.Contains(string(raw), need.has) {
 			steps = append(steps, need.file+" "+need.step)
-		}
-	}
-	return append(steps, d.databaseLists()...)
-}
-
-// databaseLists are the lists of databases in which the service is missing.
-func (d *draft) databaseLists() (steps []string) {
-	for _, list := range []struct{ file, variable, entry string }{
-		{"nomad/infra/postgres.nomad.hcl", "postgres_services", `"` + d.name + `"`},
-		{"terraform/modules/vault/variables.tf", "database_roles", d.name + " = {}"},
-		{"terraform/prod/variables.tf", "database_roles", d.name + " = {}"},
-	} {
-		raw, err := os.ReadFile(filepath.Join(d.root, list.file))
-		block := regexp.MustCompile(`(?s)variable "` + list.variable + `".*?\n}`).Find(raw)
-		there := regexp.MustCompile(`"` + d.name + `"|\b` + d.name + `\s*= \{`)
-		if err != nil || !there.Match(block) {
-			steps = append(steps, fmt.Sprintf("%s: add %s to the default of %s", list.file, list.entry, list.variable))
 		}
 	}
 	return steps

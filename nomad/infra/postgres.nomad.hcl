@@ -46,8 +46,7 @@ variable "postgres_clients" {
 
 variable "postgres_services" {
   type        = list(string)
-  description = "Services that get a database and an owner role, both kept for ever once made."
-  default     = ["inventory", "orders", "payments", "users", "notifications", "probe"]
+  description = "Services that get a database and an owner role, both kept for ever once made: those whose Vault policy names database/creds/<service>."
 }
 
 variable "postgres_cpu" {

@@ -27,8 +27,7 @@ func main() {
 	os.Exit(catalog.Main(os.Args[1:]))
 }
 
-// startLimit bounds what a start waits for: Vault, and MongoDB's first answer. Nomad
-// then tries again.
+// startLimit bounds the wait for MongoDB's first answer. Nomad then tries again.
 const startLimit = 45 * time.Second
 
 func run(ctx context.Context) (err error) {
@@ -37,8 +36,6 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	starting, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
 
 	consul, err := discovery.Connect()
 	if err != nil {
@@ -58,18 +55,26 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	id, err := identity.Login(starting, identity.FromEnv(p.Service), p.Log)
+	// Before Vault is asked: who waits for it is alive, and must not be restarted for it.
+	err = p.ServeAdmin(ctx, lifecycle.Admin{Metrics: p.Metrics.Handler(), Config: func() (uint64, any) { return conf.Index(), conf.Get() }})
+	if err != nil {
+		return err
+	}
+
+	id, err := identity.Login(ctx, identity.FromEnv(p.Service), p.Log)
 	if err != nil {
 		return err
 	}
 	p.Defer("identity", id.Close)
 	p.Check("identity", id.Ready)
 	p.Metrics.MustRegister(id.Metrics())
-	cert, err := id.Certificate(starting)
+	cert, err := id.Certificate(ctx)
 	if err != nil {
 		return err
 	}
 
+	starting, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	find := func(ctx context.Context, service string) ([]string, error) {
 		return discovery.Resolve(ctx, consul, service, discovery.Options{StateDir: p.StateDir, Log: p.Log, Patience: 10 * time.Second})
 	}
@@ -95,10 +100,6 @@ func run(ctx context.Context) (err error) {
 	server.App().Use(callers.Middleware())
 	web.Routes(server.App(), app.New(st, func() app.Settings { return conf.Get().app() }), openAPI)
 
-	err = p.ServeAdmin(ctx, lifecycle.Admin{Metrics: p.Metrics.Handler(), Config: func() (uint64, any) { return conf.Index(), conf.Get() }})
-	if err != nil {
-		return err
-	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

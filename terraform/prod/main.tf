@@ -49,7 +49,7 @@ module "vault" {
   nomad_jwks_url          = var.nomad_jwks_url
   nomad_jwks_ca_pem       = local.nomad_ca
   postgres_connection_url = var.postgres_connection_url
-  database_roles          = var.database_roles
+  database_leases         = var.database_leases
 
   depends_on = [module.vault_audit]
 }

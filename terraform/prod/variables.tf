@@ -31,19 +31,14 @@ variable "audit_files" {
   }
 }
 
-variable "database_roles" {
-  description = "Services with a PostgreSQL database and how long their credentials live, in seconds."
+variable "database_leases" {
+  description = "How long the PostgreSQL credentials of a service live, in seconds, where that is not an hour, renewed for at most a day."
   type = map(object({
-    default_ttl = optional(number, 3600)
-    max_ttl     = optional(number, 86400)
+    default_ttl = number
+    max_ttl     = number
   }))
   default = {
-    inventory     = {}
-    orders        = {}
-    payments      = {}
-    users         = {}
-    notifications = {}
-    probe         = { default_ttl = 20, max_ttl = 60 }
+    probe = { default_ttl = 20, max_ttl = 60 }
   }
 }
 

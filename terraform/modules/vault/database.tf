@@ -1,5 +1,11 @@
 # A PostgreSQL user for each lease. Nothing in Vault or in the state is a PostgreSQL password.
 
+locals {
+  # A service has a database if its policy lets it have a user there.
+  databases = toset([for service in local.services : service
+  if strcontains(file("${var.policies_dir}/${service}.hcl"), "\"database/creds/${service}\"")])
+}
+
 resource "vault_mount" "database" {
   path        = "database"
   type        = "database"
@@ -10,7 +16,7 @@ resource "vault_database_secret_backend_connection" "postgres" {
   backend       = vault_mount.database.path
   name          = "postgres"
   plugin_name   = "postgresql-database-plugin"
-  allowed_roles = sort(keys(var.database_roles))
+  allowed_roles = sort(local.databases)
   # PostgreSQL is a Nomad job and starts after this apply.
   verify_connection = false
 
@@ -27,12 +33,12 @@ resource "vault_database_secret_backend_connection" "postgres" {
 }
 
 resource "vault_database_secret_backend_role" "service" {
-  for_each    = var.database_roles
+  for_each    = local.databases
   backend     = vault_mount.database.path
   name        = each.key
   db_name     = vault_database_secret_backend_connection.postgres.name
-  default_ttl = each.value.default_ttl
-  max_ttl     = each.value.max_ttl
+  default_ttl = try(var.database_leases[each.key].default_ttl, 3600)
+  max_ttl     = try(var.database_leases[each.key].max_ttl, 86400)
 
   # Every session acts as the stable owner from its first statement, so that what it creates outlives
   # the user and dropping the user never fails on an object it owns.

@@ -24,20 +24,15 @@ variable "postgres_connection_url" {
   }
 }
 
-variable "database_roles" {
-  description = "Services with a PostgreSQL database and how long their credentials live, in seconds."
+variable "database_leases" {
+  description = "How long the PostgreSQL credentials of a service live, in seconds, where that is not an hour, renewed for at most a day."
   type = map(object({
-    default_ttl = optional(number, 3600)
-    max_ttl     = optional(number, 86400)
+    default_ttl = number
+    max_ttl     = number
   }))
   # probe's are short enough for a test to watch them expire.
   default = {
-    inventory     = {}
-    orders        = {}
-    payments      = {}
-    users         = {}
-    notifications = {}
-    probe         = { default_ttl = 20, max_ttl = 60 }
+    probe = { default_ttl = 20, max_ttl = 60 }
   }
 }
 
