@@ -74,27 +74,42 @@ func (a *app) bench(ctx context.Context, gateway string, rate int, duration time
 	}
 	a.say("%s", machine())
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "requests\trate\tsucceeded\tp50\tp95\tp99\tmax\t")
+	fmt.Fprintln(w, "reads of\trequests\tsucceeded\tp50\tp95\tp99\tmax\t")
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-	fmt.Fprintf(w, "%d\t%.0f/s\t%.3f %%\t%s\t%s\t%s\t%s\t\n", m.Requests, m.Rate, 100*m.Success,
-		round(m.Latencies.P50), round(m.Latencies.P95), round(m.Latencies.P99), round(m.Latencies.Max))
+	for _, row := range []struct {
+		name string
+		of   vegeta.Metrics
+	}{{"one product", m.product}, {"a page", m.page}, {fmt.Sprintf("both, %.0f/s", m.all.Rate), m.all}} {
+		l := row.of.Latencies
+		fmt.Fprintf(w, "%s\t%d\t%.3f %%\t%s\t%s\t%s\t%s\t\n", row.name, row.of.Requests, 100*row.of.Success, round(l.P50), round(l.P95), round(l.P99), round(l.Max))
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if m.Success < 1 {
-		return fmt.Errorf("requests failed: status codes %v, %s", m.StatusCodes, strings.Join(m.Errors, ", "))
+	if m.all.Success < 1 {
+		return fmt.Errorf("requests failed: status codes %v, %s", m.all.StatusCodes, strings.Join(m.all.Errors, ", "))
 	}
 	return nil
 }
 
-func attack(ctx context.Context, targets vegeta.Targeter, pace vegeta.Pacer, duration time.Duration) vegeta.Metrics {
+// latencies are what an attack measured, by kind of request.
+type latencies struct{ all, product, page vegeta.Metrics }
+
+func attack(ctx context.Context, targets vegeta.Targeter, pace vegeta.Pacer, duration time.Duration) *latencies {
 	attacker := vegeta.NewAttacker(vegeta.Timeout(5*time.Second), vegeta.Workers(32), vegeta.MaxWorkers(256), vegeta.Redirects(vegeta.NoFollow))
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
-	var m vegeta.Metrics
+	m := &latencies{}
 	for r := range attacker.Attack(targets, pace, duration, "") {
-		m.Add(r)
+		m.all.Add(r)
+		if strings.Contains(r.URL, "?") {
+			m.page.Add(r)
+		} else {
+			m.product.Add(r)
+		}
 	}
-	m.Close()
+	m.all.Close()
+	m.product.Close()
+	m.page.Close()
 	return m
 }
 

@@ -9,9 +9,9 @@ import (
 )
 
 // flights lets equal reads that come at the same time share one look at the database,
-// so that a popular list costs no more when many ask for it at once. Nobody gets an
-// answer that is older than his question: who comes while a read is under way waits for
-// the next one, which begins after he came.
+// so that a popular list costs no more when many ask for it at once. No answer is older
+// than its question: who comes while a read is under way waits for the next one, which
+// begins after that.
 type flights[T any] struct {
 	mu     sync.Mutex
 	routes map[string]*route[T]
@@ -30,7 +30,7 @@ type flight[T any] struct {
 	ctx   context.Context // of whoever asked first; only its values are used
 }
 
-// flightLimit bounds a read; whoever waits for it has a deadline of his own.
+// flightLimit bounds a read; those who wait for it have deadlines of their own.
 const flightLimit = 2 * time.Second
 
 // do gives what read finds, which began after do was called.
@@ -43,14 +43,14 @@ func (f *flights[T]) do(ctx context.Context, key string, read func(context.Conte
 			f.routes = map[string]*route[T]{}
 		}
 		f.routes[key] = r
+		f.mu.Unlock()
+		defer f.landed(key, r)
+		return read(ctx)
 	}
 	if r.next == nil {
 		r.next = &flight[T]{done: make(chan struct{}), read: read, ctx: ctx}
 	}
 	mine := r.next
-	if !busy {
-		go f.fly(key, r)
-	}
 	f.mu.Unlock()
 	select {
 	case <-mine.done:
@@ -61,20 +61,20 @@ func (f *flights[T]) do(ctx context.Context, key string, read func(context.Conte
 	}
 }
 
-// fly makes one read after the other while somebody waits.
-func (f *flights[T]) fly(key string, r *route[T]) {
-	for {
-		f.mu.Lock()
-		now := r.next
-		if r.next = nil; now == nil {
-			delete(f.routes, key)
-		}
-		f.mu.Unlock()
-		if now == nil {
-			return
-		}
-		now.run()
+// landed begins the next read, if anybody waits for one.
+func (f *flights[T]) landed(key string, r *route[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := r.next
+	if next == nil {
+		delete(f.routes, key)
+		return
 	}
+	r.next = nil
+	go func() {
+		defer f.landed(key, r)
+		next.run()
+	}()
 }
 
 // run makes a read. A panic must end it as an error, as there is no request's handler

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestNobodyGetsAnAnswerOlderThanHisQuestion(t *testing.T) {
+func TestNoAnswerIsOlderThanItsQuestion(t *testing.T) {
 	var f flights[int64]
 	var value atomic.Int64
 	read := func(ctx context.Context) (int64, error) {
@@ -66,36 +66,71 @@ func TestReadsThatComeTogetherShareOne(t *testing.T) {
 	})
 }
 
-func TestOneWhoLeavesTakesNobodyWithHim(t *testing.T) {
+func TestOneWhoLeavesTakesNobodyElseAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flights[int]
 		read := func(ctx context.Context) (int, error) {
-			time.Sleep(time.Second)
-			return 7, ctx.Err()
+			select {
+			case <-time.After(time.Second):
+				return 7, nil
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}
+		ask := func(ctx context.Context) chan error {
+			answer := make(chan error, 1)
+			go func() {
+				_, err := f.do(ctx, "key", read)
+				answer <- err
+			}()
+			synctest.Wait()
+			return answer
 		}
 		impatient, leave := context.WithCancel(t.Context())
-		left := make(chan error)
-		go func() {
-			_, err := f.do(impatient, "key", read)
-			left <- err
-		}()
-		synctest.Wait()
+		first := ask(impatient)  // reads for itself
+		second := ask(impatient) // begins the read that the third shares
+		third := ask(t.Context())
 		leave()
-		if err := <-left; !errors.Is(err, context.Canceled) {
-			t.Error(err)
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first: %v", err)
 		}
-		if got, err := f.do(t.Context(), "key", read); got != 7 || err != nil {
-			t.Errorf("%d, %v", got, err)
+		if err := <-second; !errors.Is(err, context.Canceled) {
+			t.Errorf("the second: %v", err)
+		}
+		if err := <-third; err != nil {
+			t.Errorf("the third: %v", err)
 		}
 	})
 }
 
 func TestAPanicInASharedReadIsAnError(t *testing.T) {
-	var f flights[int]
-	if _, err := f.do(t.Context(), "key", func(context.Context) (int, error) { panic("oops") }); err == nil {
-		t.Error("it passed for an answer")
-	}
-	if got, err := f.do(t.Context(), "key", func(context.Context) (int, error) { return 1, nil }); got != 1 || err != nil {
-		t.Errorf("afterwards: %d, %v", got, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var f flights[int]
+		good := func(context.Context) (int, error) {
+			time.Sleep(time.Second)
+			return 1, nil
+		}
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := f.do(t.Context(), "key", good); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		for range 3 { // these share the next one, which has no request's handler around it
+			group.Go(func() {
+				if _, err := f.do(t.Context(), "key", func(context.Context) (int, error) { panic("oops") }); err == nil {
+					t.Error("it passed for an answer")
+				}
+			})
+		}
+		group.Wait()
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = f.do(t.Context(), "key", func(context.Context) (int, error) { panic("oops") })
+		}()
+		if got, err := f.do(t.Context(), "key", good); got != 1 || err != nil {
+			t.Errorf("afterwards: %d, %v", got, err)
+		}
+	})
 }
