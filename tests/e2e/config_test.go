@@ -33,8 +33,8 @@ func documents(t *testing.T, service, document string) string {
 }
 
 func TestAPushedConfigurationReachesEveryInstance(t *testing.T) {
-	scale(t, "catalog", 2)
-	defer scale(t, "catalog", 1)
+	scaleCatalog(t, 2)
+	defer scaleCatalog(t, 1)
 	defer func() {
 		if _, err := env.Souk(t.Context(), "config", "push"); err != nil {
 			t.Error(err)

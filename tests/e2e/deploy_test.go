@@ -73,8 +73,8 @@ func TestAVersionThatDoesNotBecomeHealthyIsTakenBack(t *testing.T) {
 
 func TestASecondInstanceSharesTheTrafficAndKillingEitherLosesNothing(t *testing.T) {
 	products := seeded(t)
-	scale(t, "catalog", 2)
-	defer scale(t, "catalog", 1)
+	scaleCatalog(t, 2)
+	defer scaleCatalog(t, 1)
 	instances := jobInstances(t, "catalog")
 	eventually(t, 10*time.Second, "both answer requests", func(context.Context) error {
 		before := map[string]float64{}
@@ -147,15 +147,15 @@ func adminAddr(e *consulapi.ServiceEntry) string {
 	return e.Service.Address + ":" + e.Service.Meta["metrics_port"]
 }
 
-// scale does what `nomad job scale` does, with the command itself, and waits.
-func scale(t *testing.T, job string, count int) {
+// scaleCatalog does what `nomad job scale` does, with the command itself, and waits.
+func scaleCatalog(t *testing.T, count int) {
 	t.Helper()
-	shell(t, fmt.Sprintf("nomad job scale -detach -namespace=souk %s %d", job, count))
-	eventually(t, time.Minute, fmt.Sprintf("%d instances of %s", count, job), func(ctx context.Context) error {
-		if n := len(jobInstances(t, job)); n != count {
+	shell(t, fmt.Sprintf("nomad job scale -detach -namespace=souk catalog %d", count))
+	eventually(t, time.Minute, fmt.Sprintf("%d instances of the catalogue", count), func(ctx context.Context) error {
+		if n := len(jobInstances(t, "catalog")); n != count {
 			return fmt.Errorf("%d pass", n)
 		}
-		return deployer(t).Healthy(ctx, "souk", job)
+		return deployer(t).Healthy(ctx, "souk", "catalog")
 	})
 }
 
