@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
@@ -83,9 +84,18 @@ func measure(ctx context.Context, cold bool) (err error) {
 		kind = "first start, every cache empty"
 	}
 	a.say("\n%s", machine())
-	a.say("  %-32s %s", kind, first.Round(time.Second))
-	a.say("  %-32s %s", "start from a stopped stack", warm.Round(100*time.Millisecond))
-	a.say("  %-32s %s", "memory of all servers, idle", mib(memory))
+	a.say("  %-34s %s", kind, first.Round(time.Second))
+	a.say("  %-34s %s", "stopped stack to a served product", warm.Round(100*time.Millisecond))
+	a.say("  %-34s %s", "memory of everything, idle", mib(memory))
+	services, err := a.serviceNames()
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if slices.Contains(services, r.Name) {
+			a.say("  %-34s %s", "memory of "+r.Name+", idle", mib(r.Memory))
+		}
+	}
 	return nil
 }
 
