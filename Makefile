@@ -55,7 +55,7 @@ test: bin/souk ## every test, on a stack of its own; leaves nothing running
 	@bin/souk build
 	go vet ./... # a test that does not compile must not leave servers behind
 	@failed=0; export GOFLAGS=-buildvcs=false; set -x; \
-	go test -race $$(go list ./... | grep -v /tests/e2e) || failed=1; \
+	go test -race -p 3 $$(go list ./... | grep -v /tests/e2e) || failed=1; \
 	go test -race -v -timeout 60m ./tests/e2e || failed=1; \
 	exit $$failed
 

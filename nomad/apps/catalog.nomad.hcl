@@ -53,6 +53,12 @@ variable "catalog_count" {
   default     = 1
 }
 
+variable "healthy_deadline" {
+  type        = string
+  description = "How long a new instance may take to pass its checks before Nomad goes back to the version before."
+  default     = "90s"
+}
+
 variable "consul_addr" {
   type        = string
   description = "host:port of the node's Consul agent."
@@ -84,7 +90,7 @@ job "catalog" {
     auto_revert       = true
     health_check      = "checks"
     min_healthy_time  = "2s"
-    healthy_deadline  = "90s"
+    healthy_deadline  = var.healthy_deadline
     progress_deadline = "0s"
   }
 

@@ -43,7 +43,7 @@ func TestAVersionThatDoesNotBecomeHealthyIsTakenBack(t *testing.T) {
 	before := jobInstances(t, "catalog")
 	l := startLoad(t, products)
 	// It runs, but answers no health check.
-	shell(t, "nomad job run -detach -var catalog_program=/bin/cat -var catalog_release=broken nomad/apps/catalog.nomad.hcl")
+	shell(t, "nomad job run -detach -var healthy_deadline=20s -var catalog_program=/bin/cat -var catalog_release=broken nomad/apps/catalog.nomad.hcl")
 	eventually(t, 3*time.Minute, "Nomad goes back", func(ctx context.Context) error {
 		nomad, err := env.Nomad()
 		if err != nil {
