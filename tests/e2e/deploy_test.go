@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -150,7 +151,14 @@ func adminAddr(e *consulapi.ServiceEntry) string {
 // scaleCatalog does what `nomad job scale` does, with the command itself, and waits.
 func scaleCatalog(t *testing.T, count int) {
 	t.Helper()
-	shell(t, fmt.Sprintf("nomad job scale -detach -namespace=souk catalog %d", count))
+	// Nomad scales no job whose deployment is still under way.
+	eventually(t, time.Minute, "Nomad takes the new count", func(context.Context) error {
+		out := shell(t, fmt.Sprintf("nomad job scale -detach -namespace=souk catalog %d", count))
+		if strings.Contains(out, "Error") {
+			return errors.New(out)
+		}
+		return nil
+	})
 	eventually(t, time.Minute, fmt.Sprintf("%d instances of the catalogue", count), func(ctx context.Context) error {
 		if n := len(jobInstances(t, "catalog")); n != count {
 			return fmt.Errorf("%d pass", n)
