@@ -55,7 +55,7 @@ func (b *Builder) entryDir(s Server) (string, error) {
 			return err
 		}
 		rel, _ := filepath.Rel(dir, path)
-		sum, err := hashFile(path)
+		sum, err := HashFile(path)
 		fmt.Fprintf(h, "%s %s\n", rel, sum)
 		return err
 	})
@@ -152,7 +152,7 @@ func hashTree(root string) (map[string]string, error) {
 	g.SetLimit(runtime.NumCPU())
 	for i, rel := range paths {
 		g.Go(func() (err error) {
-			results[i], err = hashFile(filepath.Join(root, rel))
+			results[i], err = HashFile(filepath.Join(root, rel))
 			return err
 		})
 	}
@@ -165,7 +165,8 @@ func hashTree(root string) (map[string]string, error) {
 	return sums, nil
 }
 
-func hashFile(path string) (string, error) {
+// HashFile is the SHA-256 of a file's content, in hexadecimal.
+func HashFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

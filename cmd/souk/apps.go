@@ -75,11 +75,8 @@ func (a *app) pushMissingConfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := a.openConfig(ctx, consul, devEnvironment, "")
-	if err != nil {
-		return err
-	}
-	documents, err := c.files()
+	dir := filepath.Join(a.Root, "consul-config", "kv", devEnvironment)
+	documents, err := readDocuments(dir)
 	if err != nil {
 		return err
 	}
@@ -100,6 +97,10 @@ func (a *app) pushMissingConfig(ctx context.Context) error {
 	}
 	if len(missing) == 0 {
 		return nil
+	}
+	c, err := a.openConfig(ctx, consul, devEnvironment, dir)
+	if err != nil {
+		return err
 	}
 	p, err := c.store.Plan(ctx, missing)
 	if err != nil {

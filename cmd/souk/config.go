@@ -199,14 +199,14 @@ func (c *configTool) check(ctx context.Context, service string, document []byte)
 	return err
 }
 
-// files reads every document of the folder.
-func (c *configTool) files() (configstore.Documents, error) {
-	paths, err := filepath.Glob(filepath.Join(c.dir, "*.yaml"))
+// readDocuments reads every <service>.yaml of a folder.
+func readDocuments(dir string) (configstore.Documents, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil {
 		return nil, err
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("%s holds no <service>.yaml", c.dir)
+		return nil, fmt.Errorf("%s holds no <service>.yaml", dir)
 	}
 	documents := configstore.Documents{}
 	for _, path := range paths {
@@ -220,7 +220,7 @@ func (c *configTool) files() (configstore.Documents, error) {
 }
 
 func (c *configTool) planFiles(ctx context.Context) (*configstore.Plan, error) {
-	documents, err := c.files()
+	documents, err := readDocuments(c.dir)
 	if err != nil {
 		return nil, err
 	}

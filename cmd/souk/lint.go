@@ -110,7 +110,7 @@ func (a *app) lintConfig(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		documents, err := c.files()
+		documents, err := readDocuments(dir)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,7 +93,7 @@ func (a *app) installPrograms(ctx context.Context) error {
 		return err
 	}
 	for _, name := range services {
-		digest, err := fileDigest(programs[name])
+		digest, err := stack.HashFile(programs[name])
 		if err != nil {
 			return err
 		}
@@ -120,19 +119,6 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
-}
-
-func fileDigest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // removeOldBuilds keeps the newest builds of a service, by the time they were made.

@@ -47,7 +47,7 @@ func seedInto(ctx context.Context, gateway string) (seed.Result, error) {
 
 // seed fills this instance's shop. It may be called at any time.
 func (a *app) seed(ctx context.Context) (seed.Result, error) {
-	return applySeed(ctx, fmt.Sprintf("http://127.0.0.1:%d", a.Ports.Gateway))
+	return applySeed(ctx, a.gatewayURL())
 }
 
 func applySeed(ctx context.Context, gateway string) (seed.Result, error) {

@@ -11,10 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/google/renameio/v2"
 	consulapi "github.com/hashicorp/consul/api"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"souk/internal/discovery"
 )
 
 // Options say where a service's configuration is.
@@ -128,37 +129,28 @@ func (w *watch[T, P]) start(ctx context.Context) (uint64, error) {
 }
 
 func (w *watch[T, P]) follow(ctx context.Context, seen uint64) {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-	for ctx.Err() == nil {
-		q := (&consulapi.QueryOptions{WaitIndex: seen, WaitTime: 5 * time.Minute}).WithContext(ctx)
-		pair, meta, err := w.Consul.KV().Get(w.Key, q)
-		if err != nil {
-			if ctx.Err() == nil {
-				w.Log.Warn("Consul does not answer, the configuration stays as it is", "key", w.Key, "error", err)
-			}
-			sleep(ctx, pause.NextBackOff())
-			continue
-		}
-		pause.Reset()
-		w.live.contact.SetToCurrentTime()
-		if meta.LastIndex < seen {
-			seen = 0 // Consul was restored from a snapshot; its documentation asks to start over
-			continue
-		}
-		seen = max(meta.LastIndex, 1) // 0 would not block
-		if pair == nil {
-			if w.live.Index() != 0 {
-				w.Log.Error("the configuration vanished from Consul, the last good one stays", "key", w.Key)
-			}
-			continue
-		}
-		if pair.ModifyIndex == w.live.Index() {
-			continue
-		}
+	discovery.Follow(ctx, seen, w.ask, func(err error) {
+		w.Log.Warn("Consul does not answer, the configuration stays as it is", "key", w.Key, "error", err)
+	})
+}
+
+// ask takes what Consul has, if that is new, and returns the index of the answer.
+func (w *watch[T, P]) ask(ctx context.Context, seen uint64) (uint64, error) {
+	q := (&consulapi.QueryOptions{WaitIndex: seen, WaitTime: 5 * time.Minute}).WithContext(ctx)
+	pair, meta, err := w.Consul.KV().Get(w.Key, q)
+	if err != nil {
+		return 0, err
+	}
+	w.live.contact.SetToCurrentTime()
+	switch {
+	case pair == nil && w.live.Index() != 0:
+		w.Log.Error("the configuration vanished from Consul, the last good one stays", "key", w.Key)
+	case pair != nil && pair.ModifyIndex != w.live.Index():
 		if err := w.take(pair); err != nil {
 			w.Log.Error("a configuration was refused, the last good one stays", "key", w.Key, "modify_index", pair.ModifyIndex, "error", err)
 		}
 	}
+	return meta.LastIndex, nil
 }
 
 // take puts a document in force, or counts it as refused.
@@ -200,11 +192,4 @@ func (w *watch[T, P]) kept() (*T, error) {
 		return nil, err
 	}
 	return Parse[T, P](raw, w.Defaults())
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

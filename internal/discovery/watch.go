@@ -9,9 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	consulapi "github.com/hashicorp/consul/api"
-	"golang.org/x/time/rate"
 )
 
 // Watcher follows the passing instances of one service.
@@ -98,35 +96,12 @@ func (w *Watcher) Known() bool {
 // Done is closed when the watcher has ended, after its ctx.
 func (w *Watcher) Done() <-chan struct{} { return w.done }
 
-// follow asks until ctx ends, as Consul's documentation of blocking queries wants it:
-// bounded in rate, and from the start when the index goes backwards or after an error
-// (an index from before a lost state would block for nothing).
 func (w *Watcher) follow(ctx context.Context, index uint64) {
 	defer close(w.done)
-	limit := rate.NewLimiter(rate.Every(250*time.Millisecond), 8)
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
-		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-	for limit.Wait(ctx) == nil {
-		next, err := w.ask(ctx, index)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			index = next
-			pause.Reset()
-			continue
-		}
-		index = 0
-		w.noteFailure(err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause.NextBackOff()):
-		}
-	}
+	Follow(ctx, index, w.ask, w.noteFailure)
 }
 
-// ask takes one answer and returns the index to wait from.
+// ask takes one answer and returns its index.
 func (w *Watcher) ask(ctx context.Context, index uint64) (next uint64, err error) {
 	wait := w.wait()
 	// Consul adds up to a sixteenth; whatever takes much longer hangs.
@@ -143,10 +118,7 @@ func (w *Watcher) ask(ctx context.Context, index uint64) (next uint64, err error
 	}
 	w.noteAnswer()
 	w.take(list)
-	if next < index {
-		return 0, nil
-	}
-	return max(next, 1), nil // 0 would not block
+	return next, nil
 }
 
 // wait is shorter while an empty answer waits to be confirmed.

@@ -11,9 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/google/renameio/v2"
 	consulapi "github.com/hashicorp/consul/api"
+
+	"souk/internal/discovery"
 )
 
 // Options say whose intentions are watched.
@@ -73,28 +74,14 @@ func (c *Callers) Allows(caller string) bool {
 }
 
 func (c *Callers) follow(ctx context.Context, o Options, seen uint64) {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-	for ctx.Err() == nil {
+	discovery.Follow(ctx, seen, func(ctx context.Context, seen uint64) (uint64, error) {
 		rules, index, err := o.match(ctx, seen)
-		if err != nil {
-			if ctx.Err() == nil {
-				o.Log.Warn("Consul does not answer, the intentions stay as they are", "error", err)
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause.NextBackOff()):
-			}
-			continue
+		if err == nil {
+			c.rules.Store(&rules)
+			o.keep(rules)
 		}
-		pause.Reset()
-		if index < seen {
-			seen = 0 // as Consul's documentation of blocking queries asks
-			continue
-		}
-		seen = max(index, 1)
-		c.rules.Store(&rules)
-		o.keep(rules)
-	}
+		return index, err
+	}, func(err error) { o.Log.Warn("Consul does not answer, the intentions stay as they are", "error", err) })
 }
 
 func (o Options) match(ctx context.Context, seen uint64) ([]rule, uint64, error) {
