@@ -118,12 +118,26 @@ func (a *app) upApps(ctx context.Context) error {
 	if err := a.pushMissingConfig(ctx); err != nil {
 		return err
 	}
+	if err := a.ensureClientSecrets(ctx); err != nil {
+		return err
+	}
 	if err := a.runApps(ctx); err != nil {
 		return err
 	}
 	filled, err := a.seed(ctx)
-	if err == nil && filled.Created() > 0 {
+	if err != nil {
+		return err
+	}
+	if filled.Created() > 0 {
 		a.did(filled.String())
 	}
-	return err
+	made, err := a.ensureExampleUsers(ctx)
+	if err != nil {
+		return fmt.Errorf("make the example users: %w", err)
+	}
+	if made == 0 {
+		return nil
+	}
+	a.did(fmt.Sprintf("made %d example users: `bin/souk token customer` logs one in", made))
+	return a.demo(ctx) // once in a shop's life; it changes nothing, but takes its time
 }

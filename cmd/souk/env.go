@@ -69,6 +69,8 @@ func (a *app) variables() map[string]string {
 
 		"NOMAD_VAR_environment":                  devEnvironment,
 		"NOMAD_VAR_gateway_addr":                 fmt.Sprintf("127.0.0.1:%d", p.Gateway),
+		"NOMAD_VAR_issuer":                       a.gatewayURL(),
+		"NOMAD_VAR_mail_dir":                     a.Path("mail"),
 		"NOMAD_VAR_bin_dir":                      a.Path("bin"),
 		"NOMAD_VAR_servers_dir":                  a.Path("servers"),
 		"NOMAD_VAR_data_dir":                     a.Path("data"),

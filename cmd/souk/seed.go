@@ -16,6 +16,10 @@ func seedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seed",
 		Short: "Put the example catalogue into the shop; what is there stays as it is",
+		Long: `Put the example catalogue into the shop; what is there stays as it is.
+
+For a shop that is not this instance's, SOUK_CLIENT_ID and SOUK_CLIENT_SECRET are those of an OAuth client
+that may have the scope catalog:write.`,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := seedInto(cmd.Context(), gateway)
@@ -33,31 +37,36 @@ func seedCommand() *cobra.Command {
 // seedInto seeds the shop behind a gateway; "" is this instance's.
 func seedInto(ctx context.Context, gateway string) (seed.Result, error) {
 	if gateway != "" {
-		return applySeed(ctx, gateway)
+		id, secret := os.Getenv("SOUK_CLIENT_ID"), os.Getenv("SOUK_CLIENT_SECRET")
+		if id == "" || secret == "" {
+			return seed.Result{}, errors.New("SOUK_CLIENT_ID and SOUK_CLIENT_SECRET are not set: another shop wants a client that may have catalog:write")
+		}
+		return applySeed(ctx, shopAsClient(ctx, gateway, id, secret))
 	}
-	a, err := newApp(os.Stdout)
+	a, err := runningApp()
 	if err != nil {
 		return seed.Result{}, err
-	}
-	if a.PID("nomad-client") == 0 {
-		return seed.Result{}, errors.New("nothing is running: `make up` starts it")
 	}
 	return a.seed(ctx)
 }
 
 // seed fills this instance's shop. It may be called at any time.
 func (a *app) seed(ctx context.Context) (seed.Result, error) {
-	return applySeed(ctx, a.gatewayURL())
+	operator, err := a.shopAsOperator(ctx)
+	if err != nil {
+		return seed.Result{}, err
+	}
+	return applySeed(ctx, operator)
 }
 
-func applySeed(ctx context.Context, gateway string) (seed.Result, error) {
+func applySeed(ctx context.Context, s shop) (seed.Result, error) {
 	catalogue, err := seed.Load()
 	if err != nil {
 		return seed.Result{}, fmt.Errorf("the seed data: %w", err)
 	}
-	r, err := seed.Apply(ctx, seed.Client{BaseURL: gateway}, catalogue, nil)
+	r, err := seed.Apply(ctx, seed.Client{BaseURL: s.url, HTTP: s.http}, catalogue, nil)
 	if err != nil {
-		return r, fmt.Errorf("seed the shop at %s: %w", gateway, err)
+		return r, fmt.Errorf("seed the shop at %s: %w", s.url, err)
 	}
 	return r, nil
 }

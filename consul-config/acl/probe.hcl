@@ -13,6 +13,11 @@ service "postgres" {
   policy = "read"
 }
 
+# Where the keys of users' tokens are.
+service "users" {
+  policy = "read"
+}
+
 # An instance's address is its node's.
 node_prefix "" {
   policy = "read"

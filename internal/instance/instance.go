@@ -176,7 +176,7 @@ func (in *Instance) Prepare() error {
 	for _, d := range []struct {
 		name    string
 		servers bool
-	}{{"", true}, {"bin", true}, {"apps", true}, {"servers", true}, {"config", true}, {"data", true}, {"data/consul", true}, {"data/vault", true}, {"data/nomad-server", true}, {"data/nomad-client", true}, {"logs", true}, {"plugins", true},
+	}{{"", true}, {"bin", true}, {"apps", true}, {"servers", true}, {"config", true}, {"data", true}, {"data/consul", true}, {"data/vault", true}, {"data/nomad-server", true}, {"data/nomad-client", true}, {"logs", true}, {"mail", true}, {"plugins", true},
 		{"secrets", false}, {"terraform", false}, {"pids", false}} {
 		path := in.Path(d.name)
 		if err := os.MkdirAll(path, 0o700); err != nil {

@@ -71,6 +71,12 @@ variable "vault_addr" {
   default     = "127.0.0.1:8200"
 }
 
+variable "issuer" {
+  type        = string
+  description = "The shop's public URL, which issues the users' tokens; https in production, no slash at the end."
+  default     = "https://shop.example.com"
+}
+
 job "catalog" {
   namespace   = "souk"
   type        = "service"
@@ -202,6 +208,7 @@ job "catalog" {
 
       env {
         SOUK_ENV               = var.environment
+        SOUK_ISSUER            = var.issuer
         SOUK_VERSION           = var.catalog_release
         CONSUL_HTTP_ADDR       = "http://${var.consul_addr}"
         CONSUL_HTTP_TOKEN_FILE = "${NOMAD_SECRETS_DIR}/consul_token"

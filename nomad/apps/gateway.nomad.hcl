@@ -78,6 +78,12 @@ variable "vault_addr" {
   default     = "127.0.0.1:8200"
 }
 
+variable "issuer" {
+  type        = string
+  description = "The shop's public URL, which issues the users' tokens; https in production, no slash at the end."
+  default     = "https://shop.example.com"
+}
+
 job "gateway" {
   namespace   = "souk"
   type        = "service"
@@ -210,6 +216,7 @@ job "gateway" {
 
       env {
         SOUK_ENV               = var.environment
+        SOUK_ISSUER            = var.issuer
         SOUK_VERSION           = var.gateway_release
         SOUK_PUBLIC_ADDR       = var.gateway_addr
         CONSUL_HTTP_ADDR       = "http://${var.consul_addr}"

@@ -146,7 +146,8 @@ func newProduct(slug, category string) map[string]any {
 	}
 }
 
-// fetch sends a request to the gateway. body is marshalled unless it is nil, or sent
+// fetch sends a request to the gateway, what changes something as the operator's OAuth client unless header has an
+// Authorization of its own. body is marshalled unless it is nil, or sent
 // as it is if it is bytes.
 func fetch(client *http.Client, method, path string, header map[string]string, body any) (status int, answer []byte, err error) {
 	status, _, answer, err = fetchWithHeader(client, method, path, header, body)
@@ -175,8 +176,18 @@ func fetchWithHeader(client *http.Client, method, path string, header map[string
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if _, own := header["Authorization"]; !own && method != http.MethodGet {
+		token, err := operator.Token()
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		token.SetAuthHeader(req)
+	}
 	for name, value := range header {
 		req.Header.Set(name, value)
+		if value == "" {
+			req.Header.Del(name)
+		}
 	}
 	res, err := client.Do(req)
 	if err != nil {

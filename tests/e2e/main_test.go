@@ -56,6 +56,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "souk up:", err)
 		return 1
 	}
+	if operator, err = operatorTokens(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
