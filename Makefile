@@ -9,7 +9,7 @@ COLD ?=
 # souk runs as the recipe's own process, so that Ctrl-C and kill reach it.
 SOUK := exec bin/souk
 
-.PHONY: help up down status doctor env build seed config new-service plan apply destroy test test-unit lint fmt measure bench FORCE
+.PHONY: help up down status doctor env build seed demo config new-service plan apply destroy test test-unit lint fmt measure bench FORCE
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ build: bin/souk ## only build and fetch the servers, into the cache
 
 seed: bin/souk ## fill the shop with its catalogue; what is there already stays
 	@$(SOUK) seed
+
+demo: bin/souk ## a new customer registers, logs in and leaves the shop again
+	@$(SOUK) demo
 
 config: bin/souk ## the services' configuration: make config ARGS="plan | push | history | rollback N"
 	@$(SOUK) config $(ARGS)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"mime"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,9 +118,14 @@ func readMail(path string) (writtenMail, error) {
 	if err != nil {
 		return writtenMail{}, err
 	}
-	m := writtenMail{id: mailID(path), written: info.ModTime(), to: strings.Join(message.GetToString(), ", ")}
+	m := writtenMail{id: mailID(path), written: info.ModTime()}
+	for _, to := range message.GetTo() {
+		m.to = to.Address // there is one
+	}
 	if subject := message.GetGenHeader(gomail.HeaderSubject); len(subject) > 0 {
-		m.subject = subject[0]
+		if m.subject, err = (&mime.WordDecoder{}).DecodeHeader(subject[0]); err != nil {
+			return writtenMail{}, err
+		}
 	}
 	for _, part := range message.GetParts() {
 		if part.GetContentType() == gomail.TypeTextPlain {
@@ -147,7 +153,7 @@ func (a *app) awaitMail(ctx context.Context, to string, before map[string]bool) 
 			return writtenMail{}, err
 		}
 		for _, m := range mails {
-			if !before[m.id] && strings.Contains(m.to, to) {
+			if !before[m.id] && m.to == to {
 				return m, nil
 			}
 		}

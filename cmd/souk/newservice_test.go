@@ -112,7 +112,7 @@ func TestANewServiceMayDoWhatEveryServiceMayAndNoMore(t *testing.T) {
 	for file, want := range map[string]string{
 		"vault-policies/tryout.hcl": `path "database/creds/tryout", path "sys/leases/revoke/database/creds/tryout/*", ` +
 			`path "pki/sign/tryout", path "secret/data/souk/tryout"`,
-		"consul-config/acl/tryout.hcl":                `key "souk/${environment}/tryout", service "tryout", service "postgres", node_prefix ""`,
+		"consul-config/acl/tryout.hcl":                `key "souk/${environment}/tryout", service "tryout", service "postgres", service "users", node_prefix ""`,
 		"consul-config/service-intentions/tryout.hcl": `{ Name = "gateway", Action = "allow" }`,
 	} {
 		grants := regexp.MustCompile(`(?m)^(path|key|service|node_prefix)[^{]* "[^"]*"|\{ Name = .* \}`).FindAllString(made[file], -1)

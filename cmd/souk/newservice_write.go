@@ -85,6 +85,8 @@ func (d *draft) steps() []string {
 		"make up: Vault, Consul and PostgreSQL learn of it; it is built and runs",
 		"go test ./services/" + d.name + "/...: the whole program on the real servers (-short: without)",
 		"to let clients in, add to consul-config/kv/<env>/gateway.yaml, and `bin/souk config push`:\n" + strings.ReplaceAll(gatewayRoutes, "$", d.name),
+		"say who gets the scopes items:read and items:write: a role in services/users/app/roles.go, or a client in\n" +
+			"consul-config/kv/<env>/users.yaml",
 		"make it yours: services/" + d.name + "/app says what it is about; web/, store/ and openapi.yaml follow.\n" +
 			"events/ comes with the first event, as in services/catalog/events",
 	}
@@ -92,11 +94,21 @@ func (d *draft) steps() []string {
 
 const gatewayRoutes = `routes:
   - path: /v1/items
-    methods: [GET, POST]
+    methods: [GET]
     service: $
+    scopes: [items:read]
+  - path: /v1/items
+    methods: [POST]
+    service: $
+    scopes: [items:write]
   - path: /v1/items/{id}
-    methods: [GET, PATCH]
+    methods: [GET]
     service: $
+    scopes: [items:read]
+  - path: /v1/items/{id}
+    methods: [PATCH]
+    service: $
+    scopes: [items:write]
 apis:
   - name: $
     service: $
@@ -108,6 +120,7 @@ func (d *draft) missing() (steps []string) {
 		{"vault-policies/" + d.name + ".hcl", `"database/creds/` + d.name + `"`, "gives no PostgreSQL user: add both paths of database/creds, as in vault-policies/inventory.hcl"},
 		{"vault-policies/" + d.name + ".hcl", `"pki/sign/` + d.name + `"`, "gives no certificate: add pki/sign, as in vault-policies/inventory.hcl"},
 		{"consul-config/acl/" + d.name + ".hcl", `service "postgres"`, "does not let it find PostgreSQL: add that, as in consul-config/acl/inventory.hcl"},
+		{"consul-config/acl/" + d.name + ".hcl", `service "users"`, "does not let it find users, whose keys verify tokens: add that, as in consul-config/acl/inventory.hcl"},
 	} {
 		if raw, err := os.ReadFile(filepath.Join(d.root, need.file)); err != nil || !strings.Contains(string(raw), need.has) {
 			steps = append(steps, need.file+" "+need.step)

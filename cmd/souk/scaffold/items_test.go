@@ -35,6 +35,7 @@ func (s service) call(t *testing.T, as *http.Client, method, path, body string, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
 	for _, h := range headers {
 		key, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(key, value)
@@ -69,6 +70,8 @@ func TestTheService(t *testing.T) {
 	t.Run("a request with a key has one effect however often it comes", s.once)
 	t.Run("pages hold every item once, newest first", s.pages)
 	t.Run("what can't be is refused and changes nothing", s.refusals)
+	t.Run("a key is its user's own", s.own)
+	t.Run("a token needs the scope of the route", s.access)
 	t.Run("only allowed services may call", s.callers)
 }
 
@@ -143,6 +146,51 @@ func (s service) once(t *testing.T) {
 	}
 	if a := s.create(t, "Valid", "Idempotency-Key: 77aa"); a.status != 201 {
 		t.Errorf("the key of a request that failed: %d %s", a.status, a.Code)
+	}
+}
+
+func (s service) own(t *testing.T) {
+	const key = "Idempotency-Key: 1d3f"
+	mine, other := s.create(t, "Mine", key), "Authorization: Bearer "+s.issuer.Scoped("items:write")
+	if a := s.create(t, "Theirs", key, other); a.status != 201 || a.ID == mine.ID {
+		t.Errorf("another user's: %d %+v", a.status, a.Item)
+	}
+}
+
+// access calls every route as everybody; 0 stands for what the route answers whom it lets in.
+func (s service) access(t *testing.T) {
+	item := s.create(t, "Guarded").header.Get("Location")
+	callers := []struct{ name, token string }{
+		{"anonymous", ""}, {"customer", s.issuer.User("customer")}, {"reader", s.issuer.Scoped("items:read")}, {"writer", s.issuer.Scoped("items:write")},
+		{"expired", s.issuer.Expired("admin")}, {"wrong audience", s.issuer.WrongAudience("admin")}, {"service", s.issuer.Client("robot", "items:read", "items:write")},
+	}
+	for _, r := range []struct {
+		method, path, contentType string
+		answers                   [7]int
+		inside                    int
+	}{
+		{"GET", "/v1/items", "", [7]int{401, 403, 0, 403, 401, 401, 0}, 200},
+		{"GET", item, "", [7]int{401, 403, 0, 403, 401, 401, 0}, 200},
+		{"POST", "/v1/items", asJSON, [7]int{401, 403, 403, 0, 401, 401, 0}, 400}, // there is no body
+		{"PATCH", item, asPatch, [7]int{401, 403, 403, 0, 401, 401, 0}, 428},      // and no If-Match
+		{"GET", "/openapi.yaml", "", [7]int{}, 200},
+	} {
+		for i, who := range callers {
+			headers := []string{"Authorization: "}
+			if who.token != "" {
+				headers[0] = "Authorization: Bearer " + who.token
+			}
+			if r.contentType != "" {
+				headers = append(headers, r.contentType)
+			}
+			want := r.answers[i]
+			if want == 0 {
+				want = r.inside
+			}
+			if a := s.call(t, s.gateway, r.method, r.path, "", headers...); a.status != want {
+				t.Errorf("%s %s by %s: %d %s, want %d", r.method, r.path, who.name, a.status, a.Code, want)
+			}
+		}
 	}
 }
 

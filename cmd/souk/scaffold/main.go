@@ -18,6 +18,7 @@ import (
 	"souk/internal/intentions"
 	"souk/internal/lifecycle"
 	"souk/internal/postgres"
+	"souk/internal/tokens"
 	httpserver "souk/internal/web"
 )
 
@@ -37,6 +38,10 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 
+	issuer, err := tokens.IssuerFromEnv()
+	if err != nil {
+		return err
+	}
 	consul, err := discovery.Connect()
 	if err != nil {
 		return err
@@ -71,6 +76,11 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	verifier, err := tokens.FollowUsers(ctx, consul, cert.ClientTLS, tokens.Options{Issuer: issuer, StateDir: p.StateDir, Log: p.Log, Metrics: p.Metrics})
+	if err != nil {
+		return err
+	}
+	p.Check("tokens", verifier.Ready)
 	creds, err := id.Database(ctx, p.Service)
 	if err != nil {
 		return err
@@ -100,7 +110,7 @@ func run(ctx context.Context) (err error) {
 
 	server := httpserver.New(httpserver.Options{Service: p.Service, Log: p.Log, Metrics: p.Metrics, RequestTimeout: conf.Get().RequestTimeout, TrustForwarded: true})
 	server.App().Use(callers.Middleware())
-	web.Routes(server.App(), app.New(st), func() int { return conf.Get().PageSize }, openAPI)
+	web.Routes(server.App(), app.New(st), func() int { return conf.Get().PageSize }, verifier, openAPI)
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.Listen)
 	if err != nil {

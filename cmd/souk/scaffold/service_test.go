@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"souk/internal/identity"
 	"souk/internal/postgres"
 	"souk/internal/testenv"
+	"souk/internal/tokens/tokenstest"
 )
 
 // service is the whole program on the real servers: it runs with the identity of its own Nomad job, in a schema that
@@ -27,6 +29,8 @@ type service struct {
 	url     string
 	gateway *http.Client // calls as the gateway does
 	itself  *http.Client // calls as this service, which may not
+	issuer  *tokenstest.Issuer
+	token   string // of calls that bring no other
 }
 
 func start(t *testing.T) service {
@@ -38,6 +42,10 @@ func start(t *testing.T) service {
 	gateway := login(t, identity.Options{
 		Service: "gateway", VaultAddr: env.VaultAddr(), JWTFile: filepath.Join(env.Workload(t, "gateway").Secrets, "nomad_vault.jwt"),
 	})
+	// The keys are known from before, as after a restart; nobody has to ask for them.
+	issuer := tokenstest.New(t)
+	issuer.KeepIn(filepath.Join(os.Getenv("NOMAD_ALLOC_DIR"), "data"))
+	t.Setenv("SOUK_ISSUER", tokenstest.URL)
 	listen, admin := freeAddress(t), freeAddress(t)
 	t.Setenv("NOMAD_ADDR_https", listen)
 	t.Setenv("NOMAD_ADDR_admin", admin)
@@ -56,7 +64,10 @@ func start(t *testing.T) service {
 			t.Fatal("the service did not get ready")
 		}
 	}
-	return service{url: "https://" + listen, gateway: client(t, gateway), itself: client(t, itself)}
+	return service{
+		url: "https://" + listen, gateway: client(t, gateway), itself: client(t, itself),
+		issuer: issuer, token: issuer.Scoped("items:read", "items:write"),
+	}
 }
 
 func login(t *testing.T, opts identity.Options) *identity.Identity {

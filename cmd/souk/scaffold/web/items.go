@@ -5,8 +5,7 @@ import (
 	"github.com/google/uuid"
 
 	"souk/cmd/souk/scaffold/app"
-	"souk/internal/errs"
-	"souk/internal/identity"
+	"souk/internal/tokens"
 	httpserver "souk/internal/web"
 )
 
@@ -118,16 +117,11 @@ func idOf(c *fiber.Ctx) (uuid.UUID, error) {
 	return id, nil
 }
 
-// onceOf is the request's Idempotency-Key, nil if it has none. Who asks is the service that calls, as requests carry
-// no user yet.
+// onceOf is the request's Idempotency-Key, nil if it has none. It belongs to whom the token speaks for.
 func onceOf(c *fiber.Ctx) (*app.Once, error) {
 	key, fingerprint, err := httpserver.IdempotencyKey(c)
 	if err != nil || key == "" {
 		return nil, err
 	}
-	caller, err := identity.PeerService(httpserver.PeerCertificate(c))
-	if err != nil {
-		return nil, errs.New(errs.Unauthenticated, "client-certificate-unknown", "an Idempotency-Key needs a client certificate of a Souk service").Because(err)
-	}
-	return &app.Once{Principal: "service/" + caller, Route: c.Method() + " " + c.Route().Path, Key: key, Fingerprint: fingerprint}, nil
+	return &app.Once{Principal: tokens.Of(c).Key(), Route: c.Method() + " " + c.Route().Path, Key: key, Fingerprint: fingerprint}, nil
 }

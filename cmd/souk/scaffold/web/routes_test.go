@@ -41,7 +41,7 @@ func TestTheContractHasEveryRouteAndNoOther(t *testing.T) {
 		}
 	}
 	server := httpserver.New(httpserver.Options{Service: "test"})
-	Routes(server.App(), nil, nil, nil)
+	Routes(server.App(), nil, nil, nil, nil)
 	parameter := regexp.MustCompile(`:(\w+)`)
 	for _, r := range server.App().GetRoutes(true) {
 		if r.Method != fiber.MethodHead { // comes with GET

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"souk/services/users/app"
+	"souk/services/users/oauth"
+)
+
+// Config is consul-config/kv/<env>/users.yaml on top of Defaults. It holds no secret: those of the clients are in
+// Vault, at secret/souk/users.
+type Config struct {
+	// These take effect at once.
+	LogLevel slog.Level     `yaml:"log_level"` // debug, info, warn, error
+	Clients  []oauth.Client `yaml:"clients"`   // programs that may ask for tokens
+	// PublishDelay is how long a new version of the signing key is published before it signs: longer than verifiers
+	// and other instances of users go without asking for the keys.
+	PublishDelay time.Duration `yaml:"publish_delay"`
+	Lockout      app.Lockout   `yaml:"lockout"` // after how many wrong passwords, and for how long
+
+	// These are read when the service starts.
+	RequestTimeout time.Duration `yaml:"request_timeout"` // for one request, the database and the wait for a password's hash included
+	Connections    int32         `yaml:"connections"`     // to PostgreSQL, of one instance
+}
+
+// Defaults suit development. There are no clients but those that the document names.
+func Defaults() Config {
+	return Config{
+		LogLevel: slog.LevelInfo, PublishDelay: time.Minute, Lockout: app.DefaultLockout(),
+		RequestTimeout: 8 * time.Second, Connections: 10,
+	}
+}
+
+// Validate returns every problem, one line each.
+func (c *Config) Validate() error {
+	return errors.Join(
+		within("log_level", c.LogLevel, slog.LevelDebug, slog.LevelError),
+		within("publish_delay", c.PublishDelay, 20*time.Second, 24*time.Hour),
+		within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
+		within("connections", c.Connections, 3, 50),
+		c.Lockout.Validate(),
+		oauth.CheckClients(c.Clients, allScopes()),
+	)
+}
+
+// allScopes are those that some role gives.
+func allScopes() []string {
+	scopes := app.ScopesOf([]string{app.Customer, app.Support, app.Merchandiser, app.Admin})
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
+
+func within[T cmp.Ordered](name string, value, low, high T) error {
+	if value < low || value > high {
+		return fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high)
+	}
+	return nil
+}
