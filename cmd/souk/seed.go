@@ -20,7 +20,7 @@ func seedCommand() *cobra.Command {
 
 For a shop that is not this instance's, SOUK_CLIENT_ID and SOUK_CLIENT_SECRET are those of an OAuth client
 that may have the scope catalog:write.`,
-		Args:  cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := seedInto(cmd.Context(), gateway)
 			if err != nil {

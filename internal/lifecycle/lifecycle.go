@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -25,7 +26,7 @@ type Settings struct {
 	Service  string // orders
 	Env      string // SOUK_ENV: dev, staging, prod
 	Instance string // NOMAD_ALLOC_ID
-	Listen   string // NOMAD_ADDR_https or NOMAD_ADDR_http: host:port of the service
+	Listen   string // NOMAD_ADDR_https or NOMAD_ADDR_http: host:port of the service; "" for one that serves no requests
 	Admin    string // NOMAD_ADDR_admin: host:port of health and metrics
 	StateDir string // NOMAD_ALLOC_DIR/data: outlives a restart of the task, and an update on the same node
 	Version  string // SOUK_VERSION, or what the Go build says
@@ -43,7 +44,7 @@ func FromEnv(service string) (Settings, error) {
 	dir := os.Getenv("NOMAD_ALLOC_DIR")
 	for _, need := range []struct{ name, value string }{
 		{"SOUK_ENV", s.Env}, {"NOMAD_ALLOC_ID", s.Instance}, {"NOMAD_ALLOC_DIR", dir},
-		{"NOMAD_ADDR_https or NOMAD_ADDR_http", s.Listen}, {"NOMAD_ADDR_admin", s.Admin},
+		{"NOMAD_ADDR_admin", s.Admin},
 	} {
 		if need.value == "" {
 			return s, fmt.Errorf("%s is not set: run this as the Nomad job nomad/apps/%s.nomad.hcl", need.name, service)
@@ -151,6 +152,18 @@ func (p *Process) Ready() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// Listener opens the service's own port.
+func (p *Process) Listener(ctx context.Context) (net.Listener, error) {
+	if p.Listen == "" {
+		return nil, fmt.Errorf("neither NOMAD_ADDR_https nor NOMAD_ADDR_http is set: run this as the Nomad job nomad/apps/%s.nomad.hcl", p.Service)
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return l, nil
 }
 
 // Serve marks the program as serving while run works, and returns run's error.

@@ -146,6 +146,13 @@ func TestSettingsNameWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestAServiceWithoutAPortDoesNotListenAnywhere(t *testing.T) {
+	p := &Process{Settings: Settings{Service: "catalog"}}
+	if l, err := p.Listener(t.Context()); err == nil || !strings.Contains(err.Error(), "NOMAD_ADDR_https") {
+		t.Errorf("got %v, %v", l, err)
+	}
+}
+
 func TestTheProgramChecksAConfiguration(t *testing.T) {
 	p := Program{Name: "x", CheckConfig: func(document []byte) ([]byte, error) {
 		if string(document) == "bad" {

@@ -133,13 +133,12 @@ job "notifications" {
     }
 
     network {
-      port "https" {}
       port "admin" {}
     }
 
     service {
       name        = "notifications"
-      port        = "https"
+      port        = "admin"
       provider    = "consul"
       tags        = ["metrics"]
       canary_tags = ["metrics", "canary"]
@@ -193,7 +192,7 @@ job "notifications" {
       config {
         command = var.driver == "docker" ? null : var.notifications_program
         image   = var.driver == "docker" ? var.notifications_image : null
-        ports   = var.driver == "docker" ? ["https", "admin"] : null
+        ports   = var.driver == "docker" ? ["admin"] : null
       }
 
       # The task exchanges this for a Vault token by itself.

@@ -21,17 +21,30 @@ type Config struct {
 	// PublishDelay is how long a new version of the signing key is published before it signs: longer than verifiers
 	// and other instances of users go without asking for the keys.
 	PublishDelay time.Duration `yaml:"publish_delay"`
-	Lockout      app.Lockout   `yaml:"lockout"` // after how many wrong passwords, and for how long
+	Lockout      Lockout       `yaml:"lockout"`
 
 	// These are read when the service starts.
 	RequestTimeout time.Duration `yaml:"request_timeout"` // for one request, the database and the wait for a password's hash included
 	Connections    int32         `yaml:"connections"`     // to PostgreSQL, of one instance
 }
 
+// Lockout is after how many wrong passwords a login is refused for a while. Each refusal lasts twice as long as the one
+// before.
+type Lockout struct {
+	AccountFailures int           `yaml:"account_failures"`
+	AccountWindow   time.Duration `yaml:"account_window"` // after which they are forgotten
+	AddressFailures int           `yaml:"address_failures"`
+	AddressWindow   time.Duration `yaml:"address_window"`
+	First           time.Duration `yaml:"first"`
+	Longest         time.Duration `yaml:"longest"`
+}
+
+func (l Lockout) app() app.Lockout { return app.Lockout(l) }
+
 // Defaults suit development. There are no clients but those that the document names.
 func Defaults() Config {
 	return Config{
-		LogLevel: slog.LevelInfo, PublishDelay: time.Minute, Lockout: app.DefaultLockout(),
+		LogLevel: slog.LevelInfo, PublishDelay: time.Minute, Lockout: Lockout(app.DefaultLockout()),
 		RequestTimeout: 8 * time.Second, Connections: 10,
 	}
 }
@@ -43,7 +56,12 @@ func (c *Config) Validate() error {
 		within("publish_delay", c.PublishDelay, 20*time.Second, 24*time.Hour),
 		within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
 		within("connections", c.Connections, 3, 50),
-		c.Lockout.Validate(),
+		within("lockout.account_failures", c.Lockout.AccountFailures, 2, 1000),
+		within("lockout.account_window", c.Lockout.AccountWindow, time.Minute, 24*time.Hour),
+		within("lockout.address_failures", c.Lockout.AddressFailures, 2, 1_000_000),
+		within("lockout.address_window", c.Lockout.AddressWindow, time.Minute, 24*time.Hour),
+		within("lockout.first", c.Lockout.First, 100*time.Millisecond, time.Minute),
+		within("lockout.longest", c.Lockout.Longest, c.Lockout.First, 24*time.Hour),
 		oauth.CheckClients(c.Clients, allScopes()),
 	)
 }

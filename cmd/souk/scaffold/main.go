@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 
 	"souk/cmd/souk/scaffold/app"
@@ -112,9 +110,9 @@ func run(ctx context.Context) (err error) {
 	server.App().Use(callers.Middleware())
 	web.Routes(server.App(), app.New(st), func() int { return conf.Get().PageSize }, verifier, openAPI)
 
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.Listen)
+	listener, err := p.Listener(ctx)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
 	}
 	return p.Serve(ctx, func(ctx context.Context) error { return server.Serve(ctx, tls.NewListener(listener, cert.ServerTLS())) })
 }
