@@ -172,11 +172,11 @@ func TestTokensAreCheckedWhileUsersAndVaultAreAway(t *testing.T) {
 	if err := vault.Sys().SealWithContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	defer func() {
 		up(t)
 		eventually(t, time.Minute, "users is healthy", func(ctx context.Context) error { return d.Healthy(ctx, "souk", "users") })
 		example(t, "customer")
-	})
+	}()
 	password, err := env.Secret("example-customer.password")
 	if err != nil {
 		t.Fatal(err)

@@ -14,25 +14,27 @@ import (
 // TestEveryMailIsWrittenOnceWhateverIsKilled kills notifications, users and Kafka while customers register.
 func TestEveryMailIsWrittenOnceWhateverIsKilled(t *testing.T) {
 	d := deployer(t)
-	kill := func(job string) {
+	kill := func(namespace, job string) {
+		// One that was killed a moment ago has to be there again.
+		eventually(t, time.Minute, job+" is healthy", func(ctx context.Context) error { return d.Healthy(ctx, namespace, job) })
 		if err := taskProcess(t, job).SendSignal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
+	defer func() {
 		for _, job := range []string{"users", "notifications"} {
 			eventually(t, time.Minute, job+" is healthy", func(ctx context.Context) error { return d.Healthy(ctx, "souk", job) })
 		}
-	})
+	}()
 	var acknowledged []string
 	for i := range 24 {
 		switch i {
 		case 4, 12:
-			kill("notifications")
+			kill("souk", "notifications")
 		case 8:
-			kill("kafka")
+			kill("infra", "kafka")
 		case 16:
-			kill("users")
+			kill("souk", "users")
 			eventually(t, time.Minute, "users is healthy", func(ctx context.Context) error { return d.Healthy(ctx, "souk", "users") })
 		}
 		email := fmt.Sprintf("mail-%s@example.com", strings.ToLower(rand.Text()[:12]))
