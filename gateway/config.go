@@ -55,11 +55,17 @@ type CORS struct {
 	Origins []string `yaml:"origins"` // https://shop.example; none by default
 }
 
-// Route sends requests for one path to a service.
+// Route sends requests for one path to a service. It says who may use it, in one of three
+// ways: there is no default.
 type Route struct {
-	Path      string        `yaml:"path"`       // /v1/products/{id}: a parameter is a whole segment
-	Methods   []string      `yaml:"methods"`    // HEAD comes with GET, OPTIONS with any
-	Service   string        `yaml:"service"`    // as registered in Consul
+	Path    string   `yaml:"path"`    // /v1/products/{id}: a parameter is a whole segment
+	Methods []string `yaml:"methods"` // HEAD comes with GET, OPTIONS with any
+	Service string   `yaml:"service"` // as registered in Consul
+
+	Public        bool     `yaml:"public"`        // everybody; Authorization is the service's to read
+	Scopes        []string `yaml:"scopes"`        // whose access token has one of these
+	Authenticated bool     `yaml:"authenticated"` // who has an access token
+
 	Timeout   time.Duration `yaml:"timeout"`    // for everything, retries too; 0: upstream.timeout
 	BodyLimit int           `yaml:"body_limit"` // bytes; 0: listen.body_limit
 }
@@ -181,6 +187,7 @@ func (r *Route) validate(p *problems, at string, bodyLimit int) {
 		}
 	}
 	p.service(at+".service", r.Service)
+	r.validateAccess(p, at)
 	if r.Timeout != 0 {
 		p.within(at+".timeout", r.Timeout, 10*time.Millisecond, maxTimeout)
 	}
@@ -200,6 +207,8 @@ func (a *API) validate(p *problems, at string) {
 		p.add("%s.path: %q %w", at, a.Path, err)
 	} else if strings.ContainsAny(a.Path, "{}") {
 		p.add("%s.path: %q has a parameter; name one document", at, a.Path)
+	} else if isInternal(a.Path) {
+		p.add("%s.path: %s", at, internalPaths)
 	}
 }
 

@@ -15,7 +15,7 @@ func TestTheDefaultsLackNothingButRoutes(t *testing.T) {
 	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "routes: name at least one") || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
 	}
-	c.Routes = []Route{{Path: "/v1/a", Methods: []string{"GET"}, Service: "s"}}
+	c.Routes = []Route{{Path: "/v1/a", Methods: []string{"GET"}, Service: "s", Public: true}}
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -68,9 +68,18 @@ func TestAProblemSaysWhereItIsAndWhatToChange(t *testing.T) {
 		`routes: [{path: /a, methods: [GET], service: s, body_limit: 2000000}]`: `routes[0].body_limit: 2000000 is out of range; use 1 to 1048576`,
 		`apis: [{name: A, service: s, path: /x}]`:                               `apis[0].name: "A": use lower-case letters`,
 		`apis: [{name: a, service: s, path: "/{x}"}]`:                           `apis[0].path: "/{x}" has a parameter; name one document`,
-		`{routes: [{path: /a, methods: [GET], service: s}], apis: [{name: a, service: s, path: /x}, {name: a, service: s, path: /y}]}`: `apis[1].name: a is the name of apis[0] already; rename one`,
-		`routes: [{path: /a, methods: [GET], service: s, weight: 1}]`:                                                                  `weight`,
-		`routes: [{path: /a, methods: [GET], service: s, timeout: 5}]`:                                                                 `5`,
+		`{routes: [{path: /a, methods: [GET], service: s, public: true}], apis: [{name: a, service: s, path: /x}, {name: a, service: s, path: /y}]}`: `apis[1].name: a is the name of apis[0] already; rename one`,
+		`routes: [{path: /a, methods: [GET], service: s, weight: 1}]`:                                                                                `weight`,
+		`routes: [{path: /a, methods: [GET], service: s, timeout: 5}]`:                                                                               `5`,
+		`routes: [{path: /a, methods: [GET, PUT], service: s}]`:                                                                                      `routes[0]: GET, PUT /a does not say who may use it; write public: true (everybody), scopes: [`,
+		`routes: [{path: /a, methods: [GET], service: s, public: true, scopes: [a]}]`:                                                                `routes[0]: GET /a says in several ways who may use it; keep one of public, scopes and authenticated`,
+		`routes: [{path: /a, methods: [GET], service: s, authenticated: true, scopes: [a]}]`:                                                         `keep one of public`,
+		`routes: [{path: /a, methods: [GET], service: s, public: false}]`:                                                                            `does not say who`,
+		`routes: [{path: /a, methods: [GET], service: s, scopes: []}]`:                                                                               `does not say who`,
+		`routes: [{path: /a, methods: [GET], service: s, scopes: ["a b"]}]`:                                                                          `routes[0].scopes: "a b" is no scope`,
+		`routes: [{path: /a, methods: [GET], service: s, scopes: [a, a]}]`:                                                                           `routes[0].scopes: a is there twice; remove one`,
+		`routes: [{path: /internal/revocations, methods: [GET], service: s, public: true}]`:                                                          `routes[0].path: /internal/revocations: what is below /internal is for services only`,
+		`{routes: [{path: /a, methods: [GET], service: s, public: true}], apis: [{name: a, service: s, path: /internal/x}]}`:                         `apis[0].path: what is below /internal`,
 		`log_level: loud`: `loud`,
 	} {
 		if _, err := config.Parse[Config]([]byte(document), Defaults()); err == nil || !strings.Contains(err.Error(), want) {
@@ -89,7 +98,7 @@ func TestEveryProblemIsNamedAtOnce(t *testing.T) {
 }
 
 func TestADocumentIsLaidOverTheDefaults(t *testing.T) {
-	c, err := config.Parse[Config]([]byte("log_level: debug\nupstream: {timeout: 1500ms}\nroutes: [{path: /a, methods: [GET], service: s}]"), Defaults())
+	c, err := config.Parse[Config]([]byte("log_level: debug\nupstream: {timeout: 1500ms}\nroutes: [{path: /a, methods: [GET], service: s, public: true}]"), Defaults())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"souk/internal/discovery"
+	"souk/internal/tokens"
 )
 
 const serviceName = "gateway"
@@ -19,6 +20,7 @@ const serviceName = "gateway"
 type options struct {
 	Consul   *consulapi.Client
 	TLS      func(service string) *tls.Config // identity.Certificate.ClientTLS
+	Tokens   *tokens.Verifier                 // for routes that are not public
 	StateDir string                           // keeps each service's instances for a start without Consul
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
@@ -30,6 +32,7 @@ type gateway struct {
 	table    atomic.Pointer[table]
 	config   atomic.Pointer[Config]
 	balancer *balancer
+	tokens   *tokens.Verifier
 	metrics  *gatewayMetrics
 }
 
@@ -37,7 +40,7 @@ type gateway struct {
 // does not wait for instances: a service without any is answered with 503.
 func newGateway(ctx context.Context, cfg *Config, o options) (*gateway, error) {
 	find := discovery.Options{StateDir: o.StateDir, Log: o.Log, Grace: cfg.Upstream.VanishGrace}
-	g := &gateway{log: o.Log, balancer: newBalancer(o.Consul, o.TLS, find, cfg.Upstream, o.Log)}
+	g := &gateway{log: o.Log, tokens: o.Tokens, balancer: newBalancer(o.Consul, o.TLS, find, cfg.Upstream, o.Log)}
 	g.table.Store(&table{})
 	g.config.Store(cfg)
 	g.metrics = newMetrics(o.Metrics, g.balancer)

@@ -26,6 +26,7 @@ import (
 	"souk/internal/discovery"
 	"souk/internal/metrics"
 	"souk/internal/testenv"
+	"souk/internal/tokens/tokenstest"
 	"souk/internal/web"
 )
 
@@ -176,6 +177,7 @@ func registerInstance(t testing.TB, consul *consulapi.Client, service, address s
 type running struct {
 	*gateway
 	url, addr string
+	issuer    *tokenstest.Issuer
 	registry  *metrics.Registry
 	ctx       context.Context
 	stop      func() // as SIGTERM does; returns when it has ended
@@ -189,10 +191,11 @@ func startGateway(t testing.TB, consul *consulapi.Client, cfg Config) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{registry: metrics.New(serviceName, "test"), ctx: ctx, log: &safeBuffer{}}
+	issuer := tokenstest.New(t)
+	r := &running{issuer: issuer, registry: metrics.New(serviceName, "test"), ctx: ctx, log: &safeBuffer{}}
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	r.gateway, err = newGateway(ctx, &cfg, options{Consul: consul, TLS: testCA().client, StateDir: t.TempDir(), Log: log, Metrics: r.registry})
+	r.gateway, err = newGateway(ctx, &cfg, options{Consul: consul, TLS: testCA().client, Tokens: issuer.Verifier(), StateDir: t.TempDir(), Log: log, Metrics: r.registry})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -235,6 +238,7 @@ func testConfig(service string, routes ...Route) Config {
 		if routes[i].Service == "" {
 			routes[i].Service = service
 		}
+		routes[i].Public = !routes[i].Authenticated && len(routes[i].Scopes) == 0
 	}
 	c.Routes = routes
 	return c

@@ -99,7 +99,7 @@ func TestNoRequestFailsWhileRoutesAndInstancesChange(t *testing.T) {
 			next := cfg
 			next.Routes = append([]Route{}, cfg.Routes...)
 			for extra := range rand.IntN(20) {
-				next.Routes = append(next.Routes, Route{Path: fmt.Sprintf("/v1/extra%d/{id}", extra), Methods: []string{"GET"}, Service: second})
+				next.Routes = append(next.Routes, Route{Path: fmt.Sprintf("/v1/extra%d/{id}", extra), Methods: []string{"GET"}, Service: second, Public: true})
 			}
 			if i%2 == 0 {
 				next.Routes[0].Service, next.Routes[1].Service = second, second
@@ -191,7 +191,7 @@ func TestTheGatewayServesWhileConsulIsAway(t *testing.T) {
 	}
 	// A new service can't be found now: its route answers 503, the others go on.
 	next := testConfig(service)
-	next.Routes = append(next.Routes, Route{Path: "/v1/new", Methods: []string{"GET"}, Service: uniqueName()})
+	next.Routes = append(next.Routes, Route{Path: "/v1/new", Methods: []string{"GET"}, Service: uniqueName(), Public: true})
 	if err := g.apply(g.ctx, &next); err != nil {
 		t.Fatal(err)
 	}

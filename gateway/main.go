@@ -10,6 +10,7 @@ import (
 	"souk/internal/discovery"
 	"souk/internal/identity"
 	"souk/internal/lifecycle"
+	"souk/internal/tokens"
 	"souk/internal/web"
 )
 
@@ -25,8 +26,13 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	public := os.Getenv("SOUK_PUBLIC_ADDR")
-	if public == "" {
-		return errors.New("SOUK_PUBLIC_ADDR is not set: run this as the Nomad job nomad/apps/gateway.nomad.hcl")
+	if public == "" || p.Listen == "" {
+		return errors.New("SOUK_PUBLIC_ADDR or NOMAD_ADDR_http is not set: run this as the Nomad job nomad/apps/gateway.nomad.hcl")
+	}
+
+	issuer, err := tokens.IssuerFromEnv()
+	if err != nil {
+		return err
 	}
 
 	consul, err := discovery.Connect()
@@ -62,8 +68,13 @@ func run(ctx context.Context) (err error) {
 	// Instances are followed until the last request is answered.
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.Defer("routes", func(context.Context) error { stop(); return nil })
+	verifier, err := tokens.FollowUsers(following, consul, cert.ClientTLS, tokens.Options{Issuer: issuer, StateDir: p.StateDir, Log: p.Log, Metrics: p.Metrics})
+	if err != nil {
+		return err
+	}
+	p.Check("tokens", verifier.Ready)
 	g, err := newGateway(following, conf.Get(), options{
-		Consul: consul, TLS: cert.ClientTLS, StateDir: p.StateDir, Log: p.Log, Metrics: p.Metrics,
+		Consul: consul, TLS: cert.ClientTLS, Tokens: verifier, StateDir: p.StateDir, Log: p.Log, Metrics: p.Metrics,
 	})
 	if err != nil {
 		return err

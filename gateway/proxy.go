@@ -33,6 +33,12 @@ func (g *gateway) serve(c *fiber.Ctx) error {
 	}
 	web.SetRoute(c, r.pattern)
 	web.SetTimeout(c, r.timeout)
+	if !r.public {
+		if err := g.tokens.Authorize(c, r.scopes); err != nil {
+			g.metrics.request(r, errs.KindOf(err).Status())
+			return err
+		}
+	}
 	if err := x.prepare(c, r, path); err != nil {
 		return err
 	}
@@ -94,7 +100,13 @@ func (x *proxied) prepare(c *fiber.Ctx, r *route, path []byte) error {
 	h := &out.Header
 	h.SetNoDefaultContentType(true)
 	for _, f := range x.fields {
-		if !dropped(f.name, x.named) {
+		switch {
+		case dropped(f.name, x.named):
+		case equalName(f.name, "cookie"): // as it is: fasthttp takes the quotes off values, and drops cookies that it does not like
+			h.DisableSpecialHeader()
+			h.AddBytesKV(f.name, f.value)
+			h.EnableSpecialHeader()
+		default:
 			h.AddBytesKV(f.name, f.value)
 		}
 	}

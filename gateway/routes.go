@@ -48,7 +48,7 @@ func (g *gateway) cors() fiber.Handler {
 		Next:             func(*fiber.Ctx) bool { return len(g.config.Load().CORS.Origins) == 0 },
 		AllowOriginsFunc: func(origin string) bool { return g.config.Load().CORS.allows(origin) },
 		AllowMethods:     "GET,HEAD,POST,PUT,PATCH,DELETE",
-		ExposeHeaders:    "ETag,Link,Location,Retry-After,X-Request-Id,Idempotent-Replayed",
+		ExposeHeaders:    "ETag,Link,Location,Retry-After,RateLimit,RateLimit-Policy,WWW-Authenticate,X-Request-Id,Idempotent-Replayed",
 		MaxAge:           600,
 	})
 }

@@ -35,12 +35,21 @@ type route struct {
 	service   string
 	backend   *service // its instances; set by bind
 	document  string   // path at the service if it is another than the client's: of an OpenAPI document
+	public    bool
+	scopes    []string // one of them, unless it is public; none: any token
 	timeout   time.Duration
 	bodyLimit int
 }
 
 // ownPaths are answered by the gateway itself.
 var ownPaths = []string{"docs", "openapi"}
+
+const internalPaths = "what is below /internal is for services only; choose another path"
+
+// isInternal: services serve such paths to each other.
+func isInternal(path string) bool {
+	return path == "/internal" || strings.HasPrefix(path, "/internal/")
+}
 
 // buildTable reports every conflict, by the settings' paths.
 func buildTable(c *Config) (*table, error) {
@@ -69,7 +78,9 @@ func buildTable(c *Config) (*table, error) {
 				problems = append(problems, fmt.Errorf("%s: %s %s is routed already by %s; remove one", at, m, r.Path, patterns[r.Path]))
 				continue
 			}
-			res.routes[m] = &route{pattern: r.Path, service: r.Service, document: document, timeout: timeout, bodyLimit: limit}
+			res.routes[m] = &route{
+				pattern: r.Path, service: r.Service, document: document, public: r.Public, scopes: r.Scopes, timeout: timeout, bodyLimit: limit,
+			}
 		}
 		t.services = append(t.services, r.Service)
 	}
@@ -77,6 +88,10 @@ func buildTable(c *Config) (*table, error) {
 		at := fmt.Sprintf("routes[%d]", i)
 		if first, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/"); slices.Contains(ownPaths, first) || isParameter(first) {
 			problems = append(problems, fmt.Errorf("%s.path: %s would hide the gateway's own /%s; use a prefix such as /v1", at, r.Path, strings.Join(ownPaths, " and /")))
+			continue
+		}
+		if isInternal(r.Path) {
+			problems = append(problems, fmt.Errorf("%s.path: %s: %s", at, r.Path, internalPaths))
 			continue
 		}
 		add(at, r, "")
@@ -88,7 +103,7 @@ func buildTable(c *Config) (*table, error) {
 			continue
 		}
 		names[a.Name] = i
-		add(fmt.Sprintf("apis[%d]", i), Route{Path: documentPath(a.Name), Methods: []string{"GET"}, Service: a.Service}, a.Path)
+		add(fmt.Sprintf("apis[%d]", i), Route{Path: documentPath(a.Name), Methods: []string{"GET"}, Service: a.Service, Public: true}, a.Path)
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)

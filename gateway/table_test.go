@@ -10,7 +10,7 @@ import (
 func routesOf(patterns ...string) Config {
 	c := Defaults()
 	for _, p := range patterns {
-		c.Routes = append(c.Routes, Route{Path: p, Methods: []string{"GET"}, Service: "s"})
+		c.Routes = append(c.Routes, Route{Path: p, Methods: []string{"GET"}, Service: "s", Public: true})
 	}
 	return c
 }
@@ -40,7 +40,7 @@ func TestThePathDecidesTheRoute(t *testing.T) {
 func TestARouteHasItsOwnLimitsOrTheCommonOnes(t *testing.T) {
 	c := routesOf("/v1/a")
 	c.Routes[0].Methods = []string{"GET", "POST"}
-	c.Routes = append(c.Routes, Route{Path: "/v1/a", Methods: []string{"DELETE"}, Service: "other", Timeout: time.Minute, BodyLimit: 5})
+	c.Routes = append(c.Routes, Route{Path: "/v1/a", Methods: []string{"DELETE"}, Service: "other", Timeout: time.Minute, BodyLimit: 5, Authenticated: true})
 	c.APIs = []API{{Name: "x", Service: "third", Path: "/openapi.yaml"}}
 	tab, err := buildTable(&c)
 	if err != nil {

@@ -45,9 +45,23 @@ func forward(log *slog.Logger, lines <-chan kafka.LogEvent) {
 	}
 }
 
+// trouble logs what a client says of itself as a whole. That the brokers are away it
+// repeats twice a second.
+func trouble(log *slog.Logger, err kafka.Error) {
+	level := slog.LevelWarn
+	if err.Code() == kafka.ErrAllBrokersDown || err.Code() == kafka.ErrTransport {
+		level = slog.LevelDebug
+	}
+	log.Log(context.Background(), level, "Kafka client trouble", "error.message", err.Error(), "event.code", err.Code().String())
+}
+
+// closeLimit bounds closing a client.
+const closeLimit = 3 * time.Second
+
 // within runs a call of librdkafka that takes no deadline, and gives up waiting for
-// it after limit: closing can hang on a broker that doesn't answer.
-func within(limit time.Duration, call func()) bool {
+// it after closeLimit: closing can hang on a broker that doesn't answer, and so does
+// leaving a group that waits for a member which was killed.
+func within(call func()) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -56,7 +70,7 @@ func within(limit time.Duration, call func()) bool {
 	select {
 	case <-done:
 		return true
-	case <-time.After(limit):
+	case <-time.After(closeLimit):
 		return false
 	}
 }

@@ -26,6 +26,8 @@ type Options struct {
 	// DeliveryTimeout bounds how long a message waits for all replicas that are in
 	// sync to have it; 5 s if zero.
 	DeliveryTimeout time.Duration
+	// MaxMessageBytes bounds a message with its key and headers; 1,000,000 if zero.
+	MaxMessageBytes int
 	Log             *slog.Logger
 }
 
@@ -43,9 +45,6 @@ type Producer struct {
 	closing sync.Once
 }
 
-// closeLimit bounds Close.
-const closeLimit = 3 * time.Second
-
 // Open connects, and voids whatever earlier producers of the same TransactionalID have
 // not committed. It fails when ctx ends; Kafka being away is the usual reason.
 func Open(ctx context.Context, opts Options) (*Producer, error) {
@@ -61,7 +60,7 @@ func Open(ctx context.Context, opts Options) (*Producer, error) {
 		"message.timeout.ms":           int(limit.Milliseconds()),
 		"transaction.timeout.ms":       int(2 * limit.Milliseconds()),
 		"compression.type":             "lz4",
-		"message.max.bytes":            maxMessageBytes,
+		"message.max.bytes":            cmp.Or(opts.MaxMessageBytes, maxMessageBytes),
 		"queue.buffering.max.messages": 10_000,
 		"queue.buffering.max.kbytes":   32 << 10,
 		"go.delivery.reports":          false, // the commit says what failed
@@ -90,7 +89,7 @@ func (p *Producer) drain() {
 	defer close(p.drained)
 	for e := range p.kafka.Events() {
 		if err, isError := e.(kafka.Error); isError {
-			p.log.Warn("Kafka client trouble", "error.message", err.Error(), "event.code", err.Code().String())
+			trouble(p.log, err)
 		}
 	}
 }
@@ -100,9 +99,6 @@ func (p *Producer) drain() {
 // none or all of the messages may be published, so close it, open another and publish
 // the same events again under the same ids.
 func (p *Producer) Publish(ctx context.Context, messages []Message) error {
-	if len(messages) == 0 {
-		return nil
-	}
 	encoded := make([]*kafka.Message, len(messages))
 	for i, m := range messages {
 		var err error
@@ -110,16 +106,34 @@ func (p *Producer) Publish(ctx context.Context, messages []Message) error {
 			return err
 		}
 	}
+	return p.publish(ctx, encoded)
+}
+
+// PublishRecords is Publish for messages that are encoded already. Where a record was
+// found plays no part.
+func (p *Producer) PublishRecords(ctx context.Context, records []Record) error {
+	encoded := make([]*kafka.Message, len(records))
+	for i, r := range records {
+		encoded[i] = r.kafka()
+		encoded[i].TopicPartition.Partition, encoded[i].TopicPartition.Offset = kafka.PartitionAny, kafka.OffsetInvalid
+	}
+	return p.publish(ctx, encoded)
+}
+
+func (p *Producer) publish(ctx context.Context, encoded []*kafka.Message) error {
+	if len(encoded) == 0 {
+		return nil
+	}
 	if err := p.kafka.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin to publish: %w", fenced(err))
 	}
-	for i, m := range encoded {
+	for _, m := range encoded {
 		if err := p.kafka.Produce(m, nil); err != nil {
-			return fmt.Errorf("publish to %s: %w", messages[i].Topic, fenced(err))
+			return fmt.Errorf("publish to %s: %w", *m.TopicPartition.Topic, fenced(err))
 		}
 	}
 	if err := p.bounded(ctx, p.kafka.CommitTransaction); err != nil {
-		return fmt.Errorf("publish %d events: %w", len(messages), err)
+		return fmt.Errorf("publish %d events: %w", len(encoded), err)
 	}
 	return nil
 }
@@ -160,7 +174,7 @@ func fenced(err error) error {
 // most: one that hangs longer is left behind. It may be called again.
 func (p *Producer) Close() {
 	p.closing.Do(func() {
-		closed := within(closeLimit, func() {
+		closed := within(func() {
 			_ = p.kafka.Purge(kafka.PurgeQueue | kafka.PurgeInFlight | kafka.PurgeNonBlocking)
 			p.kafka.Close()
 			<-p.drained

@@ -84,7 +84,7 @@ func (r *Reader) Next(ctx context.Context) (Message, error) {
 
 // Close frees the client, in three seconds at most.
 func (r *Reader) Close() {
-	closed := within(closeLimit, func() {
+	closed := within(func() {
 		_ = r.kafka.Close()
 		close(r.lines)
 	})

@@ -12,7 +12,7 @@ import (
 // Topic as it should be.
 type Topic struct {
 	Name       string
-	Partitions int
+	Partitions int // 0 for the broker's default
 	// Replicas of each partition; 0 for the broker's default.
 	Replicas int
 	// Settings of the topic, such as cleanup.policy; applied when it is created.
@@ -28,12 +28,15 @@ func EnsureTopics(ctx context.Context, brokers []string, client string, log *slo
 	if err != nil {
 		return fmt.Errorf("make a Kafka admin client: %w", err)
 	}
-	defer within(closeLimit, admin.Close)
+	defer within(admin.Close)
 	specs := make([]kafka.TopicSpecification, len(topics))
 	for i, t := range topics {
 		specs[i] = kafka.TopicSpecification{Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: t.Replicas, Config: t.Settings}
 		if t.Replicas == 0 {
 			specs[i].ReplicationFactor = -1
+		}
+		if t.Partitions == 0 {
+			specs[i].NumPartitions = -1
 		}
 	}
 	limit := 10 * time.Second

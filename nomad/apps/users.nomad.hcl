@@ -216,7 +216,7 @@ job "users" {
         GOMAXPROCS             = "2"
         GOGC                   = "50"
         MALLOC_ARENA_MAX       = "1"
-        GOMEMLIMIT             = "192MiB"
+        GOMEMLIMIT             = "224MiB"
       }
 
       logs {
@@ -226,7 +226,7 @@ job "users" {
 
       resources {
         cpu    = 200
-        memory = 192
+        memory = 256
       }
     }
   }

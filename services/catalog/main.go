@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"souk/internal/identity"
 	"souk/internal/intentions"
 	"souk/internal/lifecycle"
+	"souk/internal/tokens"
 	httpserver "souk/internal/web"
 	"souk/services/catalog/app"
 	"souk/services/catalog/events"
@@ -37,6 +36,10 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 
+	issuer, err := tokens.IssuerFromEnv()
+	if err != nil {
+		return err
+	}
 	consul, err := discovery.Connect()
 	if err != nil {
 		return err
@@ -73,6 +76,12 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
+	verifier, err := tokens.FollowUsers(ctx, consul, cert.ClientTLS, tokens.Options{Issuer: issuer, StateDir: p.StateDir, Log: p.Log, Metrics: p.Metrics})
+	if err != nil {
+		return err
+	}
+	p.Check("tokens", verifier.Ready)
+
 	starting, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	find := func(ctx context.Context, service string) ([]string, error) {
@@ -98,11 +107,11 @@ func run(ctx context.Context) (err error) {
 
 	server := httpserver.New(httpserver.Options{Service: p.Service, Log: p.Log, Metrics: p.Metrics, RequestTimeout: conf.Get().RequestTimeout, TrustForwarded: true})
 	server.App().Use(callers.Middleware())
-	web.Routes(server.App(), app.New(st, func() app.Settings { return conf.Get().app() }), openAPI)
+	web.Routes(server.App(), app.New(st, func() app.Settings { return conf.Get().app() }), verifier, openAPI)
 
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.Listen)
+	listener, err := p.Listener(ctx)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
 	}
 	return p.Serve(ctx, func(ctx context.Context) error { return server.Serve(ctx, tls.NewListener(listener, cert.ServerTLS())) })
 }

@@ -118,7 +118,9 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	server := httpserver.New(httpserver.Options{Service: p.Service, Log: p.Log, Metrics: p.Metrics, RequestTimeout: conf.Get().RequestTimeout, TrustForwarded: true})
+	server := httpserver.New(httpserver.Options{
+		Service: p.Service, Log: p.Log, Metrics: p.Metrics, BodyLimit: 128 << 10, RequestTimeout: conf.Get().RequestTimeout, TrustForwarded: true,
+	})
 	server.App().Use(callers.Middleware())
 	authorization.Routes(server.App())
 	web.Routes(server.App(), web.Options{

@@ -46,7 +46,7 @@ type Store interface {
 
 // Once makes a request that is repeated with the same key have one effect.
 type Once struct {
-	Key         string // Idempotency-Key
+	Key         string // Idempotency-Key, with whose it is
 	Fingerprint []byte // of the request
 	Expires     time.Time
 }

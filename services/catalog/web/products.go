@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"souk/internal/tokens"
 	httpserver "souk/internal/web"
 	"souk/services/catalog/app"
 )
@@ -101,14 +102,14 @@ func (h handlers) createProduct(c *fiber.Ctx) error {
 	return created(c, "/v1/products/"+p.ID, p.Version, replayed, &p)
 }
 
-// onceOf reads the Idempotency-Key, if there is one. Callers have no names yet; when they
-// do, the key belongs to the caller who used it.
+// onceOf reads the Idempotency-Key, if there is one. It belongs to who uses it: another's
+// request with the same key is another request. A key has no space in it.
 func onceOf(c *fiber.Ctx) (*app.Once, error) {
 	key, fingerprint, err := httpserver.IdempotencyKey(c)
 	if err != nil || key == "" {
 		return nil, err
 	}
-	return &app.Once{Key: key, Fingerprint: fingerprint, Expires: time.Now().Add(app.KeyAge)}, nil
+	return &app.Once{Key: tokens.Of(c).Key() + " " + key, Fingerprint: fingerprint, Expires: time.Now().Add(app.KeyAge)}, nil
 }
 
 func created(c *fiber.Ctx, location string, version int64, replayed bool, v any) error {

@@ -19,6 +19,7 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/pb33f/libopenapi-validator/config"
 
+	"souk/internal/tokens/tokenstest"
 	httpserver "souk/internal/web"
 	"souk/services/catalog/app"
 	"souk/services/catalog/store"
@@ -58,8 +59,10 @@ func TestTheContractIsAValidOpenAPIDocument(t *testing.T) {
 
 // api is the real service, on a real port and the real store.
 type api struct {
-	t   testing.TB
-	url string
+	t      testing.TB
+	url    string
+	issuer *tokenstest.Issuer
+	token  string // a merchandiser's, for calls that change something
 }
 
 func settings() app.Settings {
@@ -95,7 +98,8 @@ func serveOn(t testing.TB, catalog *app.Catalog) *api {
 	server := httpserver.New(httpserver.Options{
 		Service: "catalog", Log: slog.New(slog.DiscardHandler), RequestTimeout: 1800 * time.Millisecond, DrainDelay: time.Millisecond,
 	})
-	web.Routes(server.App(), catalog, document)
+	issuer := tokenstest.New(t)
+	web.Routes(server.App(), catalog, issuer.Verifier(), document)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +113,7 @@ func serveOn(t testing.TB, catalog *app.Catalog) *api {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return &api{t, "http://" + l.Addr().String()}
+	return &api{t, "http://" + l.Addr().String(), issuer, issuer.User("merchandiser")}
 }
 
 // answer is a response with its body read.
@@ -123,6 +127,7 @@ type answer struct {
 type call struct {
 	method, path, body string
 	headers            map[string]string
+	anonymous          bool
 	wrong              bool
 	elsewhere          bool // no path of the contract
 }
@@ -147,6 +152,9 @@ func (a *api) try(c call) (answer, error) {
 		request.Header.Set("Content-Type", httpserver.MergePatchType)
 	default:
 		request.Header.Set("Content-Type", httpserver.JSONType)
+	}
+	if !c.anonymous && c.method != http.MethodGet && c.method != http.MethodHead {
+		request.Header.Set("Authorization", "Bearer "+a.token)
 	}
 	for name, value := range c.headers {
 		request.Header.Set(name, value)

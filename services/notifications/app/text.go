@@ -1,0 +1,38 @@
+package app
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// OneLine makes a text from outside fit to be shown within another: one line of at most limit characters, without
+// control characters and without those that turn the direction of what follows (Unicode Cf, which hold the bidirectional
+// overrides; the two joiners stay, as names and emoji need them).
+func OneLine(text string, limit int) string {
+	var out strings.Builder
+	count, space := 0, false
+	for _, r := range text {
+		switch {
+		case unicode.IsSpace(r):
+			space = count > 0
+			continue
+		case r == utf8.RuneError, unicode.IsControl(r), unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d':
+			continue
+		}
+		if space {
+			count++
+		}
+		if count >= limit-1 {
+			out.WriteRune('…')
+			break
+		}
+		if space {
+			out.WriteByte(' ')
+			space = false
+		}
+		out.WriteRune(r)
+		count++
+	}
+	return out.String()
+}
