@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"text/tabwriter"
 	"time"
 
-	vaultapi "github.com/hashicorp/vault/api"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
@@ -60,7 +58,7 @@ A copy of each is on the topic <topic>.<group>.dlq.`,
 	drop := &cobra.Command{
 		Use: "drop <service> --id N", Short: "Give up a parked event: it is never handled", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withDatabase(cmd.Context(), args[0], func(db *pgx.Conn) error { return inbox.Drop(cmd.Context(), db, id) })
+			return withInbox(cmd.Context(), args[0], func(db *pgx.Conn) error { return inbox.Drop(cmd.Context(), db, id) })
 		},
 	}
 	drop.Flags().Int64Var(&id, "id", 0, "of the event, as show gives it")
@@ -81,7 +79,7 @@ func dlqList(ctx context.Context, service string, f inbox.Filter) error {
 	defer out.Flush()
 	fmt.Fprintln(out, "SERVICE\tGROUP\tTOPIC\tKEY\tEVENTS\tSINCE\tERROR")
 	for _, s := range services {
-		err := withDatabase(ctx, s, func(db *pgx.Conn) error {
+		err := withInbox(ctx, s, func(db *pgx.Conn) error {
 			keys, err := inbox.List(ctx, db, f)
 			for _, k := range keys {
 				text := k.Error
@@ -108,8 +106,17 @@ func neverRan(err error) bool {
 	return errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3D000") // undefined_table, invalid_catalog_name
 }
 
+// withInbox runs f on the database of a service that consumes events.
+func withInbox(ctx context.Context, service string, f func(*pgx.Conn) error) error {
+	err := withDatabase(ctx, service, f)
+	if neverRan(err) {
+		return fmt.Errorf("it consumes no events yet: %w", err)
+	}
+	return err
+}
+
 func dlqShow(ctx context.Context, service string, f inbox.Filter) error {
-	return withDatabase(ctx, service, func(db *pgx.Conn) error {
+	return withInbox(ctx, service, func(db *pgx.Conn) error {
 		parked, err := inbox.Show(ctx, db, f)
 		if err != nil {
 			return err
@@ -127,7 +134,7 @@ func dlqShow(ctx context.Context, service string, f inbox.Filter) error {
 }
 
 func dlqReplay(ctx context.Context, service string, f inbox.Filter) error {
-	return withDatabase(ctx, service, func(db *pgx.Conn) error {
+	return withInbox(ctx, service, func(db *pgx.Conn) error {
 		n, err := inbox.Replay(ctx, db, f)
 		if err == nil {
 			fmt.Printf("%d keys are replayed now; those that fail again stay in the list\n", n)
@@ -143,73 +150,4 @@ func printable(key string) string {
 		return quoted
 	}
 	return key
-}
-
-// servicesWithDatabase are those for which Vault makes users.
-func servicesWithDatabase(ctx context.Context) ([]string, error) {
-	a, err := newApp(os.Stdout)
-	if err != nil {
-		return nil, err
-	}
-	vault, err := a.hashistack().Vault()
-	if err != nil {
-		return nil, err
-	}
-	secret, err := vault.Logical().ListWithContext(ctx, "database/roles")
-	if err != nil {
-		return nil, fmt.Errorf("ask Vault which services have a database: %w", err)
-	}
-	var names []string
-	if secret != nil {
-		keys, _ := secret.Data["keys"].([]any)
-		for _, k := range keys {
-			names = append(names, fmt.Sprint(k))
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// withDatabase runs f on a service's database.
-func withDatabase(ctx context.Context, service string, f func(*pgx.Conn) error) error {
-	a, err := newApp(os.Stdout)
-	if err != nil {
-		return err
-	}
-	vault, err := a.hashistack().Vault()
-	if err != nil {
-		return err
-	}
-	secret, err := vault.Logical().ReadWithContext(ctx, "database/creds/"+service)
-	if err != nil {
-		return fmt.Errorf("ask Vault for a database user: %w", err)
-	}
-	if secret == nil {
-		return fmt.Errorf("%s has no database", service)
-	}
-	defer revoke(context.WithoutCancel(ctx), vault, secret.LeaseID)
-	config, err := pgx.ParseConfig("host=unknown sslmode=disable")
-	if err != nil {
-		return err
-	}
-	config.Host, config.Port, config.Database, config.Fallbacks = "127.0.0.1", uint16(a.Ports.Postgres), service, nil //nolint:gosec // a port
-	config.User, _ = secret.Data["username"].(string)
-	config.Password, _ = secret.Data["password"].(string)
-	config.ConnectTimeout = 5 * time.Second
-	db, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer db.Close(context.WithoutCancel(ctx))
-	if err = f(db); neverRan(err) {
-		return fmt.Errorf("%s consumes no events: %w", service, err)
-	}
-	return err
-}
-
-// revoke ends the user; without that it would end with its lease.
-func revoke(ctx context.Context, vault *vaultapi.Client, lease string) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_ = vault.Sys().RevokeWithContext(ctx, lease)
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -147,12 +150,17 @@ func Drop(ctx context.Context, db DB, id int64) error {
 	return nil
 }
 
-// Text is the record for people to read: headers, then the value.
+// Text is the record for people to read: headers, then the value, which is quoted if it
+// could do anything to a terminal.
 func (e ParkedEvent) Text() string {
 	var b strings.Builder
 	for _, h := range e.Record.Headers {
 		fmt.Fprintf(&b, "%s: %q\n", h.Key, h.Value)
 	}
-	fmt.Fprintf(&b, "\n%s\n", e.Record.Value)
+	value := string(e.Record.Value)
+	if !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) {
+		value = strconv.Quote(value)
+	}
+	fmt.Fprintf(&b, "\n%s\n", value)
 	return b.String()
 }

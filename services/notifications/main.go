@@ -69,24 +69,16 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	watch := func(service string) (addresses func() []string, err error) {
-		w, err := discovery.Watch(ctx, consul, service, discovery.Options{StateDir: p.StateDir, Log: p.Log})
-		return func() (all []string) {
-			for _, in := range w.Instances() {
-				all = append(all, in.Address)
-			}
-			return all
-		}, err
-	}
-	databases, err := watch("postgres")
+	find := discovery.Options{StateDir: p.StateDir, Log: p.Log, Patience: 10 * time.Second}
+	databases, err := discovery.Watch(ctx, consul, "postgres", find)
 	if err != nil {
 		return err
 	}
-	accounts, err := watch("users")
+	users, err := discovery.Watch(ctx, consul, "users", find)
 	if err != nil {
 		return err
 	}
-	pool, err := postgres.Open(ctx, creds, first(databases), p.Service, postgres.Options{Log: p.Log, MaxConns: conf.Get().Connections})
+	pool, err := postgres.Open(ctx, creds, func() string { return append(addresses(databases), "")[0] }, p.Service, postgres.Options{Log: p.Log, MaxConns: conf.Get().Connections})
 	if err != nil {
 		return err
 	}
@@ -102,31 +94,27 @@ func run(ctx context.Context) (err error) {
 	p.Go(ctx, "files", func(ctx context.Context) {
 		app.Sweep(ctx, files, st, func() time.Duration { return conf.Get().Keep.Files }, p.Log)
 	})
-	users := web.NewUsers(accounts, cert.ClientTLS("users"))
-	p.Defer("users", users.Close)
+	accounts := web.NewUsers(func() []string { return addresses(users) }, cert.ClientTLS("users"))
+	p.Defer("users", accounts.Close)
 	post := mail.Post{Settings: func() mail.Settings { return conf.Get().mail() }, Credentials: mail.NewCredentials(id.Vault()), Files: files}
-	sender := app.NewSender(st, users, post, func() app.Settings { return conf.Get().sender() }, p.Log)
+	sender := app.NewSender(st, accounts, post, func() app.Settings { return conf.Get().sender() }, p.Log)
 	p.Metrics.MustRegister(sender.Metrics()...)
 	p.Go(ctx, "sender", func(ctx context.Context) { sender.Run(ctx, conf.Get().Senders) })
 
 	return p.Serve(ctx, func(ctx context.Context) error {
 		inbox.Run(ctx, pool, inbox.Options{
 			Group: events.Group, Topics: []string{events.UsersTopic, events.OrdersTopic}, Handle: events.Handler(st),
-			Brokers: func(ctx context.Context) ([]string, error) {
-				return discovery.Resolve(ctx, consul, "kafka", discovery.Options{StateDir: p.StateDir, Log: p.Log, Patience: 10 * time.Second})
-			},
-			Log: p.Log, Metrics: p.Metrics,
+			Brokers: func(ctx context.Context) ([]string, error) { return discovery.Resolve(ctx, consul, "kafka", find) },
+			Log:     p.Log, Metrics: p.Metrics,
 		})
 		return nil
 	})
 }
 
-// first is the address of one of them, "" if none is known.
-func first(addresses func() []string) func() string {
-	return func() string {
-		for _, a := range addresses() {
-			return a
-		}
-		return ""
+// addresses of those that are there at the moment.
+func addresses(w *discovery.Watcher) (all []string) {
+	for _, in := range w.Instances() {
+		all = append(all, in.Address)
 	}
+	return all
 }

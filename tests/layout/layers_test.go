@@ -10,11 +10,13 @@ import (
 // mayImport says which rooms of its own service a room may import. A room that is not
 // named here has no place in a service.
 var mayImport = map[string][]string{
-	"":       {"app", "web", "store", "events"}, // main
+	"":       {"app", "web", "store", "events", "oauth", "mail"}, // main
 	"app":    nil,
 	"web":    {"app"},
 	"events": {"app"},
 	"store":  {"app"},
+	"oauth":  {"app"}, // users: the OAuth 2 server beside the REST API
+	"mail":   {"app"}, // notifications: composing and sending
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

@@ -74,8 +74,8 @@ func (w *worker) try(ctx context.Context, c Claim) (err error) {
 		if sent, err := w.session.Sent(c.Mail); sent || err != nil {
 			return err
 		}
-		var content Content
-		if content, notAsked = w.ask(ctx, c); notAsked != nil {
+		content, ok := w.ask(ctx, c, &notAsked)
+		if !ok {
 			return nil
 		}
 		if c.Doubts > 0 {
@@ -92,9 +92,9 @@ func (w *worker) try(ctx context.Context, c Claim) (err error) {
 	return err
 }
 
-// ask has users give what the mail needs.
-func (w *worker) ask(ctx context.Context, c Claim) (content Content, err error) {
-	err = w.asking.do(func() (err error) {
+// ask has users give what the mail needs, or says why not.
+func (w *worker) ask(ctx context.Context, c Claim, why *error) (content Content, ok bool) {
+	*why = w.asking.do(func() (err error) {
 		if c.Kind.OfOrder() {
 			content, err = w.users.Contact(ctx, c.User)
 		} else {
@@ -102,7 +102,7 @@ func (w *worker) ask(ctx context.Context, c Claim) (content Content, err error) 
 		}
 		return err
 	})
-	return content, err
+	return content, *why == nil
 }
 
 // recordMargin is what a lease still has after the longest handing over, to record it.
@@ -162,10 +162,14 @@ func (w *worker) putBack(ctx context.Context, c Claim, f *Failure) {
 
 // after is the wait that follows the attempt that had so many before it, a fifth more or less.
 func (s Settings) after(attempts int) time.Duration {
-	wait := s.Longest
-	if attempts < 30 {
-		wait = min(s.First<<attempts, s.Longest)
+	wait := s.First
+	for range attempts {
+		if wait >= s.Longest {
+			break
+		}
+		wait *= 2
 	}
+	wait = min(wait, s.Longest)
 	return wait - wait/5 + rand.N(2*wait/5+1)
 }
 

@@ -10,29 +10,22 @@ import (
 // control characters and without those that turn the direction of what follows (Unicode Cf, which hold the bidirectional
 // overrides; the two joiners stay, as names and emoji need them).
 func OneLine(text string, limit int) string {
-	var out strings.Builder
-	count, space := 0, false
+	var line []rune
+	space := false
 	for _, r := range text {
 		switch {
 		case unicode.IsSpace(r):
-			space = count > 0
+			space = len(line) > 0
 			continue
 		case r == utf8.RuneError, unicode.IsControl(r), unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d':
 			continue
 		}
 		if space {
-			count++
+			line, space = append(line, ' '), false
 		}
-		if count >= limit-1 {
-			out.WriteRune('…')
-			break
+		if line = append(line, r); len(line) > limit {
+			return strings.TrimRight(string(line[:limit-1]), " ") + "…"
 		}
-		if space {
-			out.WriteByte(' ')
-			space = false
-		}
-		out.WriteRune(r)
-		count++
 	}
-	return out.String()
+	return string(line)
 }

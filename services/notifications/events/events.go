@@ -108,7 +108,7 @@ func orderMail(m kafka.Message) (app.Mail, error) {
 	if err := read(m, &data); err != nil {
 		return app.Mail{}, err
 	}
-	order := data.Order.Clean()
+	order := data.Clean()
 	if data.OrderID == uuid.Nil || data.UserID == uuid.Nil || order.Number == "" || len(order.Lines) > maxLines {
 		return app.Mail{}, fmt.Errorf("%s: order_id, user_id or number is missing, or there are more than %d lines", m.Event.Type(), maxLines)
 	}
