@@ -98,7 +98,7 @@ func (a *app) oauthClients(ctx context.Context) ([]oauthClient, error) {
 	}
 	pair, _, err := consul.KV().Get("souk/"+devEnvironment+"/users", nil)
 	if err != nil || pair == nil {
-		return nil, errors.Join(errors.New("Consul has no configuration of users: `bin/souk config push` writes it"), err)
+		return nil, errors.Join(errors.New("no configuration of users in Consul: `bin/souk config push` writes it"), err)
 	}
 	var document struct {
 		Clients []oauthClient `yaml:"clients"`
@@ -156,7 +156,7 @@ func (a *app) clientSecret(ctx context.Context, id string) (string, error) {
 	}
 	secret, _ := data[clientSecretField(id)].(string)
 	if secret, _, _ = strings.Cut(secret, "\n"); secret == "" {
-		return "", fmt.Errorf("Vault has no secret of the client %s: `make up` makes it", id)
+		return "", fmt.Errorf("no secret of the client %s in Vault: `make up` makes it", id)
 	}
 	return secret, nil
 }

@@ -81,7 +81,7 @@ func (a *app) tokenKeyVersions(ctx context.Context) ([]keyVersion, error) {
 	}
 	secret, err := vault.Logical().ReadWithContext(ctx, "transit/keys/"+tokenKey)
 	if err != nil || secret == nil {
-		return nil, errors.Join(errors.New("Vault has no key "+tokenKey+": `make up` makes it"), err)
+		return nil, errors.Join(errors.New("no key "+tokenKey+" in Vault: `make up` makes it"), err)
 	}
 	raw, err := json.Marshal(secret.Data["keys"])
 	if err != nil {

@@ -26,9 +26,6 @@ import (
 // name is that of the Nomad job, of its identity, its database, and its place in Consul.
 const name = "users"
 
-// partitions of the topic.
-const partitions = 6
-
 func main() {
 	program := lifecycle.Program{Name: name, Run: run, CheckConfig: config.Checker[Config](Defaults)}
 	os.Exit(program.Main(os.Args[1:]))
@@ -92,7 +89,7 @@ func run(ctx context.Context) (err error) {
 	p.Go(ctx, "locks", st.AnnounceLocks)
 	p.Go(ctx, "outbox", func(ctx context.Context) {
 		outbox.Relay(ctx, pool, outbox.Options{
-			Service: p.Service, Topics: events.Topics(partitions), Brokers: brokers(p, consul), Log: p.Log, Metrics: p.Metrics,
+			Service: p.Service, Topics: events.Topics(0), Brokers: brokers(p, consul), Log: p.Log, Metrics: p.Metrics,
 		})
 	})
 

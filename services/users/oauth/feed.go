@@ -7,6 +7,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"souk/internal/errs"
 	"souk/internal/logs"
 	"souk/internal/tokens"
 	"souk/internal/web"
@@ -45,6 +46,13 @@ func (n *news) tell(last bool) {
 	}
 }
 
+// over tells that there will be no more.
+func (n *news) over() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.closed
+}
+
 // Follow looks for new revocations, and wakes the verifiers that wait for them, until ctx ends; then nobody waits any more.
 func (s *Server) Follow(ctx context.Context) {
 	defer s.news.tell(true)
@@ -76,20 +84,21 @@ func (s *Server) Follow(ctx context.Context) {
 // JWKS implements tokens.Source, for the verifier of this service itself.
 func (s *Server) JWKS(ctx context.Context) ([]byte, error) { return s.opts.Keys.JWKS(ctx) }
 
-// Revocations implements tokens.Source.
+// Revocations implements tokens.Source. A server that stops answers those who wait, and sends others elsewhere: with an
+// empty answer at once they would ask again and again.
 func (s *Server) Revocations(ctx context.Context, after string) (tokens.Feed, error) {
 	timeout := time.NewTimer(longPoll)
 	defer timeout.Stop()
+	if s.news.over() {
+		return tokens.Feed{}, errs.New(errs.Unavailable, "stopping", "this instance is stopping; ask another one").After(time.Second)
+	}
 	for {
 		next := s.news.wait() // before looking: what comes meanwhile is not missed
 		feed, err := s.opts.Store.RevokedSince(ctx, after)
 		if err != nil || after == "" || len(feed.Revocations) > 0 {
 			return feed, err
 		}
-		s.news.mu.Lock()
-		ended := s.news.closed
-		s.news.mu.Unlock()
-		if ended {
+		if s.news.over() {
 			return feed, nil
 		}
 		select {

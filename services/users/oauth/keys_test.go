@@ -72,6 +72,31 @@ func TestLifetimesAgreeWithWhatVerifiersRemember(t *testing.T) {
 	}
 }
 
+func TestAServerThatStopsKeepsNoVerifierWaiting(t *testing.T) {
+	s := &Server{opts: Options{Store: nothingRevoked{}}}
+	s.news.init()
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := s.Revocations(t.Context(), "a cursor")
+		waiting <- err
+	}()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	s.Follow(stopped)
+	if err := <-waiting; err != nil && errs.CodeOf(err) != "stopping" { // it may have come after the end
+		t.Error(err)
+	}
+	if _, err := s.Revocations(t.Context(), "a cursor"); errs.CodeOf(err) != "stopping" {
+		t.Errorf("got %v", err)
+	}
+}
+
+type nothingRevoked struct{ Store }
+
+func (nothingRevoked) RevokedSince(context.Context, string) (tokens.Feed, error) {
+	return tokens.Feed{Cursor: "a cursor"}, nil
+}
+
 // aNewVersionIsPublishedBeforeItSigns rotates the key in Vault, as an operator does.
 func (h *harness) aNewVersionIsPublishedBeforeItSigns(t *testing.T) {
 	var delay atomic.Int64

@@ -82,12 +82,12 @@ func (k *Keys) sign(ctx context.Context, c jwt.Claims) (string, error) {
 		return "", fmt.Errorf("sign with transit key %s: %w", keyName, err)
 	}
 	if secret == nil {
-		return "", errors.New("Vault answers no signature")
+		return "", errors.New("there is no signature in Vault's answer")
 	}
 	signature, _ := secret.Data["signature"].(string)
 	signature, ok := strings.CutPrefix(signature, fmt.Sprintf("vault:v%d:", v.number))
 	if !ok || len(signature) != base64.RawURLEncoding.EncodedLen(64) {
-		return "", errors.New("Vault answers a signature of another kind")
+		return "", errors.New("the signature in Vault's answer is of another kind")
 	}
 	return text + "." + signature, nil
 }

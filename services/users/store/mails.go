@@ -20,7 +20,7 @@ func (s *Store) AskMail(ctx context.Context, kind app.MailKind, login []byte) er
 		if many, err := manyMails(ctx, tx, kind, login); err != nil || many {
 			return err
 		}
-		return askMail(ctx, tx, kind, login)
+		return askMail(ctx, tx, kind, login, nil)
 	})
 }
 
@@ -39,12 +39,14 @@ func manyMails(ctx context.Context, tx pgx.Tx, kind app.MailKind, login []byte) 
 	return many, err
 }
 
-// askMail stores a mail to an e-mail, with the event that has it sent. Whether the e-mail has an account changes what is
-// stored, never what is done: time must not tell.
-func askMail(ctx context.Context, tx pgx.Tx, kind app.MailKind, login []byte) error {
+// askMail stores a mail to an e-mail, with the event that has it sent. One that verifies is about the given registration,
+// or the newest if it is nil. Whether the e-mail has an account changes what is stored, never what is done: time must not
+// tell.
+func askMail(ctx context.Context, tx pgx.Tx, kind app.MailKind, login []byte, about *uuid.UUID) error {
 	var user, registration *uuid.UUID
 	err := tx.QueryRow(ctx, `SELECT (SELECT id FROM users WHERE login = $1),
-		(SELECT id FROM registrations WHERE login = $1 AND expires_at > now() ORDER BY created_at DESC, id DESC LIMIT 1)`, login).Scan(&user, &registration)
+			coalesce($2, (SELECT id FROM registrations WHERE login = $1 AND expires_at > now() ORDER BY created_at DESC, id DESC LIMIT 1))`,
+		login, about).Scan(&user, &registration)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (s *Store) Register(ctx context.Context, p app.Pending) error {
 		if err != nil {
 			return err
 		}
-		return askMail(ctx, tx, app.MailVerifyEmail, p.Login)
+		return askMail(ctx, tx, app.MailVerifyEmail, p.Login, &p.ID)
 	})
 }
 

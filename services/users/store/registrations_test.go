@@ -4,6 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"souk/internal/errs"
 	"souk/services/users/app"
@@ -78,6 +81,22 @@ func TestOfTwoRegistrationsOfOneEmailTheOneWhoseLinkIsFollowedWins(t *testing.T)
 	}
 	if n := a.count("SELECT (SELECT count(*) FROM registrations) + (SELECT count(*) FROM outbox WHERE convert_from(value, 'UTF8') LIKE '%user_id%')"); n != 2 {
 		t.Errorf("%d registrations and events, want the two events of one user", n)
+	}
+}
+
+// By two instances' clocks, or when the hashes took turns, the later registration may look like the older one.
+func TestEachRegistrationsMailIsAboutItselfWhateverTheClocksSay(t *testing.T) {
+	a, email := openAccounts(t, strict()), newEmail()
+	now := time.Now()
+	for i, name := range []string{"Mallory", "Jane Doe"} {
+		created := now.Add(time.Duration(-i) * time.Minute)
+		a.must(a.db.Register(t.Context(), app.Pending{
+			ID: uuid.New(), Login: loginOf(email), Email: email, PasswordHash: "none", Name: name, Locale: "en",
+			CreatedAt: created, ExpiresAt: created.Add(time.Hour),
+		}))
+		if m, err := a.MailContent(t.Context(), a.newestMail(email)); err != nil || m.Name != name {
+			t.Errorf("the mail to %s is to %q, %v", name, m.Name, err)
+		}
 	}
 }
 
