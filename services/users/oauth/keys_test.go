@@ -100,15 +100,17 @@ func (nothingRevoked) RevokedSince(context.Context, string) (tokens.Feed, error)
 // aNewVersionIsPublishedBeforeItSigns rotates the key in Vault, as an operator does.
 func (h *harness) aNewVersionIsPublishedBeforeItSigns(t *testing.T) {
 	var delay atomic.Int64
-	delay.Store(int64(time.Hour))
 	keys := &Keys{vault: h.id.Vault(), delay: func() time.Duration { return time.Duration(delay.Load()) }, log: slog.New(slog.DiscardHandler)}
 	must(t, keys.read(t.Context()))
 	before := keys.signed(t, h.url)
+	had, err := keys.known()
+	must(t, err)
 	root, err := h.env.Vault()
 	must(t, err)
 	if _, err := root.Logical().WriteWithContext(t.Context(), "transit/keys/"+keyName+"/rotate", nil); err != nil {
 		t.Fatal(err)
 	}
+	delay.Store(int64(time.Since(had[len(had)-1].created))) // the version before has waited for as long, the new one has not
 	must(t, keys.read(t.Context()))
 	if during := keys.signed(t, h.url); during != before {
 		t.Errorf("%s signed, and then %s before its time", before, during)
