@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"net/netip"
@@ -102,6 +103,9 @@ type Options struct {
 	Issuer string
 	// Lockout is asked at each login; nil for DefaultLockout.
 	Lockout func() Lockout
+	// LockMemory is for how long an instance turns the attempts of a lock away without asking the store again: how long
+	// a lock may be felt that another instance ended. 0 is a second.
+	LockMemory time.Duration
 }
 
 // Accounts has the use cases of accounts. It is safe for concurrent use.
@@ -111,6 +115,7 @@ type Accounts struct {
 	issuer    string
 	lockout   func() Lockout
 	gate      gate
+	locked    lockMemory
 	now       func() time.Time
 }
 
@@ -119,7 +124,7 @@ func New(store Store, passwords Hasher, opts Options) *Accounts {
 	if opts.Lockout == nil {
 		opts.Lockout = DefaultLockout
 	}
-	return &Accounts{store: store, passwords: passwords, issuer: opts.Issuer, lockout: opts.Lockout, now: time.Now}
+	return &Accounts{store: store, passwords: passwords, issuer: opts.Issuer, lockout: opts.Lockout, locked: lockMemory{life: cmp.Or(opts.LockMemory, time.Second)}, now: time.Now}
 }
 
 // User by id: ErrUserNotFound, or ErrGone if erased.

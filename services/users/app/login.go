@@ -20,11 +20,15 @@ func (a *Accounts) LogIn(ctx context.Context, email, password string, from netip
 // attempt compares a password with that of the user whom load gives, if nothing locks it out.
 func (a *Accounts) attempt(ctx context.Context, login []byte, password string, from netip.Addr, load func(context.Context) (User, string, error)) (User, error) {
 	try := Attempt{Login: login, From: network(from)}
+	if remaining := a.locked.remaining(try, a.now()); remaining > 0 { // the cheap way out of a flood
+		return User{}, lockedFor(remaining)
+	}
 	known, remaining, err := a.store.Lock(ctx, try)
 	if err != nil {
 		return User{}, err
 	}
-	if remaining > 0 { // the cheap way out of a flood: one read
+	if remaining > 0 {
+		a.locked.keep(try, a.now(), remaining)
 		return User{}, lockedFor(remaining)
 	}
 	try.Known = known
@@ -48,7 +52,11 @@ func (a *Accounts) attempt(ctx context.Context, login []byte, password string, f
 		a.giveBack(ctx, try, lockout)
 		return User{}, err
 	}
-	return u, a.store.Succeed(ctx, try, lockout, u.ID, verified, rehashed)
+	if err := a.store.Succeed(ctx, try, lockout, u.ID, verified, rehashed); err != nil {
+		return User{}, err
+	}
+	a.locked.forget(login)
+	return u, nil
 }
 
 // verify does the same work whether there is a user or not.

@@ -35,7 +35,11 @@ func (a *Accounts) ResetPassword(ctx context.Context, token, password string) er
 	if err != nil {
 		return err
 	}
-	return a.store.ResetPassword(ctx, link, hash)
+	if err := a.store.ResetPassword(ctx, link, hash); err != nil {
+		return err
+	}
+	a.locked.forget(loginOf(u.Email))
+	return nil
 }
 
 // ChangePassword is for a user who is logged in; all sessions but keep (uuid.Nil: all) end. Guesses of the current

@@ -66,7 +66,8 @@ func openAccounts(t testing.TB, lockout app.Lockout) accounts {
 		t.Fatal(err)
 	}
 	hasher := &countingHasher{Hasher: passwords}
-	a := app.New(st, hasher, app.Options{Issuer: "https://souk.example", Lockout: func() app.Lockout { return lockout }})
+	// Tests move the hands of the database's clock: nothing is remembered beside it.
+	a := app.New(st, hasher, app.Options{Issuer: "https://souk.example", Lockout: func() app.Lockout { return lockout }, LockMemory: time.Nanosecond})
 	return accounts{Accounts: a, db: st, t: t, schema: schema, hasher: hasher}
 }
 
