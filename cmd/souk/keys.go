@@ -91,7 +91,7 @@ func (a *app) tokenKeyVersions(ctx context.Context) ([]keyVersion, error) {
 		Made time.Time `json:"creation_time"`
 	}
 	if err := json.Unmarshal(raw, &keys); err != nil || len(keys) == 0 {
-		return nil, errors.Join(errors.New("Vault's answer holds no versions of the key"), err)
+		return nil, errors.Join(errors.New("no version of the key is in Vault's answer"), err)
 	}
 	versions := make([]keyVersion, 0, len(keys))
 	for name, key := range keys {
