@@ -54,11 +54,13 @@ apply: bin/souk ## make Vault, Consul and Nomad what terraform/ says
 destroy: bin/souk ## stop the jobs and undo what apply made
 	@$(SOUK) destroy $(ARGS)
 
+# identity and postgres come after the other packages, as they stop Vault and PostgreSQL under everybody.
 test: bin/souk ## every test, on a stack of its own; leaves nothing running
 	@bin/souk build
 	go vet ./... # a test that does not compile must not leave servers behind
 	@failed=0; export GOFLAGS=-buildvcs=false; set -x; \
-	go test -race -p 3 $$(go list ./... | grep -v /tests/e2e) || failed=1; \
+	go test -race -p 3 $$(go list ./... | grep -v -e /tests/e2e -e /internal/identity$$ -e /internal/postgres$$) || failed=1; \
+	go test -race ./internal/identity ./internal/postgres || failed=1; \
 	go test -race -v -timeout 60m ./tests/e2e || failed=1; \
 	exit $$failed
 

@@ -28,7 +28,7 @@ type keeper struct {
 	life              time.Duration // how long it lasts; both the loop's own
 	expires           atomic.Int64  // Unix time in nanoseconds
 	renewed, failures atomic.Uint64
-	busy              atomic.Bool // a renewal is under way
+	busy              atomic.Bool // a renewal is under way, or about to be
 }
 
 // newKeeper: however often it is woken, it renews once in a gap.
@@ -87,6 +87,12 @@ func (k *keeper) sleep(ctx context.Context) error {
 			return nil
 		case <-k.wake:
 			timer.Stop()
+			// Whoever asked until now is served by the renewal that follows.
+			k.busy.Store(true)
+			select {
+			case <-k.wake:
+			default:
+			}
 			return pause(ctx, k.gap-k.age())
 		}
 	}

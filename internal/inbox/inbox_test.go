@@ -39,7 +39,7 @@ type fixture struct {
 
 func open(t *testing.T) fixture {
 	t.Helper()
-	f := fixture{T: t, pool: postgrestest.Open(t, postgres.Options{MaxConns: 20}), broker: testenv.Start(t).KafkaBroker()}
+	f := fixture{T: t, pool: postgrestest.Open(t, "probe", postgres.Options{MaxConns: 20}), broker: testenv.Start(t).KafkaBroker()}
 	name := "test-" + strings.ToLower(rand.Text())
 	f.topic, f.group = name+".events.v1", name
 	eventstest.Create(t, f.broker, events.Topic{Name: f.topic, Partitions: 4}, events.Topic{Name: inbox.DeadLetterTopic(f.topic, f.group), Partitions: 1})

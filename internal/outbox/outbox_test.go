@@ -37,7 +37,7 @@ type fixture struct {
 
 func open(t *testing.T) fixture {
 	t.Helper()
-	f := fixture{T: t, pool: postgrestest.Open(t, postgres.Options{}), broker: testenv.Start(t).KafkaBroker()}
+	f := fixture{T: t, pool: postgrestest.Open(t, "payments", postgres.Options{}), broker: testenv.Start(t).KafkaBroker()}
 	f.service = "test-" + strings.ToLower(rand.Text())
 	f.topic = f.service + ".events.v1"
 	eventstest.Create(t, f.broker, events.Topic{Name: f.topic, Partitions: 3})

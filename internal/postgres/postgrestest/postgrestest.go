@@ -1,6 +1,5 @@
-// Package postgrestest gives tests a schema of their own in the probe's database,
-// whose credentials change every few seconds, and lets programs that a test starts
-// reach it too.
+// Package postgrestest gives tests a schema of their own in a service's database, and
+// lets programs that a test starts reach it too.
 package postgrestest
 
 import (
@@ -21,14 +20,13 @@ import (
 	"souk/internal/testenv"
 )
 
-const (
-	service = "probe"
-	address = "SOUK_TEST_POSTGRES"
-)
+const address = "SOUK_TEST_POSTGRES"
 
 // Open gives a pool on a new schema that has the tables of postgres.Migrate and goes
-// with the test.
-func Open(t testing.TB, opts postgres.Options) *postgres.Pool {
+// with the test. The service decides whose database and Nomad job it is; tests that want
+// the same one wait for one another. The probe's credentials change every few seconds,
+// those of others live an hour.
+func Open(t testing.TB, service string, opts postgres.Options) *postgres.Pool {
 	t.Helper()
 	env := testenv.Start(t)
 	for _, pair := range append(env.Workload(t, service).Env, address+"="+env.PostgresAddr()) {
@@ -49,6 +47,7 @@ func Open(t testing.TB, opts postgres.Options) *postgres.Pool {
 // Dial opens a pool on the schema of the test that started this program.
 func Dial(ctx context.Context, opts postgres.Options) (pool *postgres.Pool, closing func() error, err error) {
 	log := slog.New(slog.DiscardHandler)
+	service := os.Getenv("NOMAD_JOB_ID")
 	id, err := identity.Login(ctx, identity.FromEnv(service), log)
 	if err != nil {
 		return nil, nil, err

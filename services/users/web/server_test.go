@@ -46,7 +46,7 @@ type api struct {
 
 func serve(t testing.TB) *api {
 	t.Helper()
-	pool := postgrestest.Open(t, postgres.Options{})
+	pool := postgrestest.Open(t, "inventory", postgres.Options{})
 	journal := &journal{}
 	log := slog.New(slog.NewTextHandler(journal, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	t.Cleanup(func() { journal.check(t) })

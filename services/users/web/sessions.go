@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"souk/internal/errs"
 	"souk/internal/tokens"
 	httpserver "souk/internal/web"
 	"souk/services/users/app"
@@ -18,6 +19,10 @@ func (h handlers) logIn(c *fiber.Ctx) error {
 	}
 	if err := httpserver.JSON(c, &in); err != nil {
 		return err
+	}
+	if in.Email == "" || in.Password == "" { // not a guess, so it is not counted as one
+		return errs.New(errs.Unprocessable, "missing-credentials", "a login needs an e-mail and a password").
+			With(errs.Field{Pointer: "/email", Detail: "is required"}, errs.Field{Pointer: "/password", Detail: "is required"})
 	}
 	ctx, from := httpserver.Context(c), httpserver.ClientIP(c)
 	user, err := h.accounts.LogIn(ctx, in.Email, in.Password, from)
