@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,10 @@ func TestDestroyUndoesTheProvisioningAndUpRepeatsIt(t *testing.T) {
 		}
 	}
 	up(t)
+	var err error
+	if operator, err = operatorTokens(context.Background()); err != nil { // the secret and the signing key are others now
+		t.Fatal(err)
+	}
 	if err := postgres.get(t.Context(), id); err != nil {
 		t.Errorf("PostgreSQL's data: %v", err)
 	}

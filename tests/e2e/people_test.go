@@ -19,7 +19,7 @@ import (
 )
 
 // operator gives tokens of the OAuth client that `souk` itself uses: what it may is said in
-// consul-config/kv/dev/users.yaml.
+// consul-config/kv/dev/users.yaml. What Vault kept is gone after a destroy, so it is made again then.
 var operator oauth2.TokenSource
 
 func operatorTokens(ctx context.Context) (oauth2.TokenSource, error) {
