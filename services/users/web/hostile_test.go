@@ -121,10 +121,13 @@ func (a *api) rules(t *testing.T) {
 				t.Errorf("%s %.60q: %s", path, email, got.body)
 			}
 		}
-		// At login it is a wrong e-mail like any other.
+		// At login it is a wrong e-mail like any other; none at all is no login.
 		c := logIn(email, password)
 		c.headers, c.wrong = map[string]string{"X-Forwarded-For": "198.51.100.7"}, true
-		if got := a.do(c); got.StatusCode != 401 && got.StatusCode != 429 {
+		switch got := a.do(c); {
+		case email == "" && !got.refuses(t, "missing-credentials", "/email"):
+			t.Errorf("no e-mail: %s %s", got.Status, got.body)
+		case email != "" && got.StatusCode != 401 && got.StatusCode != 429:
 			t.Errorf("%.60q: %s %s", email, got.Status, got.body)
 		}
 	}
