@@ -68,6 +68,14 @@ func Watch(ctx context.Context, client *consulapi.Client, service string, opts O
 // Instances is the current list, sorted by ID. It is never changed: a new list replaces it.
 func (w *Watcher) Instances() []Instance { return *w.list.Load() }
 
+// Address is host:port of the first instance, "" while none is known: for servers of which there is one.
+func (w *Watcher) Address() string {
+	for _, in := range w.Instances() {
+		return in.Address
+	}
+	return ""
+}
+
 // OnChange calls f with the current list at once, and then with every other list, in
 // order, from one goroutine. f must not call OnChange.
 func (w *Watcher) OnChange(f func([]Instance)) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"souk/internal/config"
 	"souk/services/catalog/app"
 	"souk/services/catalog/events"
 	"souk/services/catalog/store"
@@ -82,18 +82,18 @@ var databaseName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,63}$`)
 // Validate returns every problem, one line each.
 func (c *Config) Validate() error {
 	problems := []error{
-		within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
-		within("pages.max", c.Pages.Max, 1, 100),
-		within("pages.default", c.Pages.Default, 1, min(max(c.Pages.Max, 1), 100)),
-		within("categories.cache_age", c.Categories.CacheAge, 0, time.Minute),
-		within("outbox.poll_interval", c.Outbox.PollInterval, 10*time.Millisecond, 10*time.Second),
-		within("outbox.batch", c.Outbox.Batch, 1, 2000),
+		config.Within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
+		config.Within("pages.max", c.Pages.Max, 1, 100),
+		config.Within("pages.default", c.Pages.Default, 1, min(max(c.Pages.Max, 1), 100)),
+		config.Within("categories.cache_age", c.Categories.CacheAge, 0, time.Minute),
+		config.Within("outbox.poll_interval", c.Outbox.PollInterval, 10*time.Millisecond, 10*time.Second),
+		config.Within("outbox.batch", c.Outbox.Batch, 1, 2000),
 		// More would not fit the document beside the largest product.
-		within("outbox.pending_per_product", c.Outbox.PendingPerProduct, 1, 20),
-		within("outbox.pending_products", c.Outbox.PendingProducts, 1, 1_000_000),
-		within("events.partitions", c.Events.Partitions, 1, 1000),
-		within("mongo.pool_size", c.Mongo.PoolSize, 1, 200),
-		within("mongo.timeout", c.Mongo.Timeout, 50*time.Millisecond, 30*time.Second),
+		config.Within("outbox.pending_per_product", c.Outbox.PendingPerProduct, 1, 20),
+		config.Within("outbox.pending_products", c.Outbox.PendingProducts, 1, 1_000_000),
+		config.Within("events.partitions", c.Events.Partitions, 1, 1000),
+		config.Within("mongo.pool_size", c.Mongo.PoolSize, 1, 200),
+		config.Within("mongo.timeout", c.Mongo.Timeout, 50*time.Millisecond, 30*time.Second),
 	}
 	if c.LogLevel < slog.LevelDebug || c.LogLevel > slog.LevelError {
 		problems = append(problems, fmt.Errorf("log_level is %s; it must be debug, info, warn or error", c.LogLevel))
@@ -105,13 +105,6 @@ func (c *Config) Validate() error {
 		problems = append(problems, errors.New("mongo.parameters must look like replicaSet=rs0&tls=true, without addresses and credentials"))
 	}
 	return errors.Join(problems...)
-}
-
-func within[T cmp.Ordered](name string, value, low, high T) error {
-	if value < low || value > high {
-		return fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high)
-	}
-	return nil
 }
 
 func (c *Config) app() app.Settings {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"souk/internal/config"
 	"souk/services/notifications/app"
 	"souk/services/notifications/mail"
 )
@@ -75,20 +75,20 @@ var hostName = regexp.MustCompile(`^$|^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-
 // Validate returns every problem, one line each.
 func (c *Config) Validate() error {
 	problems := []error{
-		within("log_level", c.LogLevel, slog.LevelDebug, slog.LevelError),
-		within("smtp.port", c.SMTP.Port, 1, 65535),
-		within("smtp.timeout", c.SMTP.Timeout, time.Second, 5*time.Minute),
-		within("smtp.reply_timeout", c.SMTP.ReplyTimeout, time.Second, 30*time.Minute),
-		within("retry.first", c.Retry.First, 100*time.Millisecond, time.Hour),
-		within("retry.longest", c.Retry.Longest, c.Retry.First, 6*time.Hour),
-		within("retry.give_up", c.Retry.GiveUp, time.Minute, 7*24*time.Hour),
+		config.Within("log_level", c.LogLevel, slog.LevelDebug, slog.LevelError),
+		config.Within("smtp.port", c.SMTP.Port, 1, 65535),
+		config.Within("smtp.timeout", c.SMTP.Timeout, time.Second, 5*time.Minute),
+		config.Within("smtp.reply_timeout", c.SMTP.ReplyTimeout, time.Second, 30*time.Minute),
+		config.Within("retry.first", c.Retry.First, 100*time.Millisecond, time.Hour),
+		config.Within("retry.longest", c.Retry.Longest, c.Retry.First, 6*time.Hour),
+		config.Within("retry.give_up", c.Retry.GiveUp, time.Minute, 7*24*time.Hour),
 		// The inbox knows an event for 30 days; a log that is kept as long knows a mail as long.
-		within("keep.log", c.Keep.Log, 24*time.Hour, 10*365*24*time.Hour),
-		within("keep.files", c.Keep.Files, time.Hour, 90*24*time.Hour),
-		within("poll_interval", c.PollInterval, 10*time.Millisecond, time.Minute),
-		within("senders", c.Senders, 1, 50),
+		config.Within("keep.log", c.Keep.Log, 24*time.Hour, 10*365*24*time.Hour),
+		config.Within("keep.files", c.Keep.Files, time.Hour, 90*24*time.Hour),
+		config.Within("poll_interval", c.PollInterval, 10*time.Millisecond, time.Minute),
+		config.Within("senders", c.Senders, 1, 50),
 		// Each sender may use one, and so may each partition that is consumed, besides what leads and looks.
-		within("connections", c.Connections, 4, 100),
+		config.Within("connections", c.Connections, 4, 100),
 	}
 	if !hostName.MatchString(c.SMTP.Host) {
 		problems = append(problems, fmt.Errorf("smtp.host is %q; it must be a host name, or empty to write files", c.SMTP.Host))
@@ -100,13 +100,6 @@ func (c *Config) Validate() error {
 		problems = append(problems, fmt.Errorf("smtp.from is wrong: %w", err))
 	}
 	return errors.Join(problems...)
-}
-
-func within[T cmp.Ordered](name string, value, low, high T) error {
-	if value < low || value > high {
-		return fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high)
-	}
-	return nil
 }
 
 func (c *Config) sender() app.Settings {

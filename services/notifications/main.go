@@ -78,7 +78,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	pool, err := postgres.Open(ctx, creds, func() string { return append(addresses(databases), "")[0] }, p.Service, postgres.Options{Log: p.Log, MaxConns: conf.Get().Connections})
+	pool, err := postgres.Open(ctx, creds, databases.Address, p.Service, postgres.Options{Log: p.Log, MaxConns: conf.Get().Connections})
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
 
+	"souk/internal/config"
 	"souk/services/users/app"
 	"souk/services/users/oauth"
 )
@@ -52,16 +51,16 @@ func Defaults() Config {
 // Validate returns every problem, one line each.
 func (c *Config) Validate() error {
 	return errors.Join(
-		within("log_level", c.LogLevel, slog.LevelDebug, slog.LevelError),
-		within("publish_delay", c.PublishDelay, 20*time.Second, 24*time.Hour),
-		within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
-		within("connections", c.Connections, 3, 50),
-		within("lockout.account_failures", c.Lockout.AccountFailures, 2, 1000),
-		within("lockout.account_window", c.Lockout.AccountWindow, time.Minute, 24*time.Hour),
-		within("lockout.address_failures", c.Lockout.AddressFailures, 2, 1_000_000),
-		within("lockout.address_window", c.Lockout.AddressWindow, time.Minute, 24*time.Hour),
-		within("lockout.first", c.Lockout.First, 100*time.Millisecond, time.Minute),
-		within("lockout.longest", c.Lockout.Longest, c.Lockout.First, 24*time.Hour),
+		config.Within("log_level", c.LogLevel, slog.LevelDebug, slog.LevelError),
+		config.Within("publish_delay", c.PublishDelay, 20*time.Second, 24*time.Hour),
+		config.Within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
+		config.Within("connections", c.Connections, 3, 50),
+		config.Within("lockout.account_failures", c.Lockout.AccountFailures, 2, 1000),
+		config.Within("lockout.account_window", c.Lockout.AccountWindow, time.Minute, 24*time.Hour),
+		config.Within("lockout.address_failures", c.Lockout.AddressFailures, 2, 1_000_000),
+		config.Within("lockout.address_window", c.Lockout.AddressWindow, time.Minute, 24*time.Hour),
+		config.Within("lockout.first", c.Lockout.First, 100*time.Millisecond, time.Minute),
+		config.Within("lockout.longest", c.Lockout.Longest, c.Lockout.First, 24*time.Hour),
 		oauth.CheckClients(c.Clients, allScopes()),
 	)
 }
@@ -71,11 +70,4 @@ func allScopes() []string {
 	scopes := app.ScopesOf([]string{app.Customer, app.Support, app.Merchandiser, app.Admin})
 	slices.Sort(scopes)
 	return slices.Compact(scopes)
-}
-
-func within[T cmp.Ordered](name string, value, low, high T) error {
-	if value < low || value > high {
-		return fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high)
-	}
-	return nil
 }

@@ -22,13 +22,7 @@ func openPool(ctx context.Context, p *lifecycle.Process, id *identity.Identity, 
 	if err != nil {
 		return nil, err
 	}
-	address := func() string {
-		for _, s := range servers.Instances() {
-			return s.Address
-		}
-		return "" // none is known at the moment
-	}
-	pool, err := postgres.Open(ctx, creds, address, p.Service, postgres.Options{Log: p.Log, MaxConns: connections})
+	pool, err := postgres.Open(ctx, creds, servers.Address, p.Service, postgres.Options{Log: p.Log, MaxConns: connections})
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"souk/cmd/souk/scaffold/app"
+	"souk/internal/config"
 )
 
 // Config is consul-config/kv/<env>/probe.yaml on top of Defaults. It holds no secret.
@@ -29,16 +28,9 @@ func Defaults() Config {
 // Validate returns every problem, one line each.
 func (c *Config) Validate() error {
 	return errors.Join(
-		within("log_level", c.LogLevel, slog.LevelDebug, slog.LevelError),
-		within("page_size", c.PageSize, 1, app.MaxPage),
-		within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
-		within("connections", c.Connections, 2, 50),
+		config.Within("log_level", c.LogLevel, slog.LevelDebug, slog.LevelError),
+		config.Within("page_size", c.PageSize, 1, app.MaxPage),
+		config.Within("request_timeout", c.RequestTimeout, 100*time.Millisecond, 30*time.Second),
+		config.Within("connections", c.Connections, 2, 50),
 	)
-}
-
-func within[T cmp.Ordered](name string, value, low, high T) error {
-	if value < low || value > high {
-		return fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high)
-	}
-	return nil
 }

@@ -88,13 +88,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	address := func() string {
-		for _, s := range servers.Instances() {
-			return s.Address
-		}
-		return "" // none is known at the moment
-	}
-	pool, err := postgres.Open(ctx, creds, address, p.Service, postgres.Options{Log: p.Log, MaxConns: conf.Get().Connections})
+	pool, err := postgres.Open(ctx, creds, servers.Address, p.Service, postgres.Options{Log: p.Log, MaxConns: conf.Get().Connections})
 	if err != nil {
 		return err
 	}
