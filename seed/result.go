@@ -11,9 +11,10 @@ type Result struct {
 	Products   int // created by this run
 	There      int // categories and products that were there already
 	Skipped    int // neither: nobody needs the category, or somebody archived it
+	Stocked    int // SKUs that got their first stock from this run
 }
 
-// Created is how many objects the run created.
+// Created is how many objects of the catalogue the run created.
 func (r Result) Created() int { return r.Categories + r.Products }
 
 // String is one line for people: "seeded 214 products in 12 categories".
@@ -24,8 +25,11 @@ func (r Result) String() string {
 		parts = append(parts, "seeded "+many(r.Products, "product")+" in "+many(r.Categories, "category"))
 	case r.Products > 0:
 		parts = append(parts, "seeded "+many(r.Products, "product"))
-	default:
+	case r.Stocked == 0:
 		parts = append(parts, "nothing to seed")
+	}
+	if r.Stocked > 0 {
+		parts = append(parts, "stocked "+many(r.Stocked, "SKU"))
 	}
 	if r.There > 0 {
 		parts = append(parts, fmt.Sprintf("%d categories and products were there already", r.There))

@@ -57,8 +57,7 @@ type Variant struct {
 // Image is the address of a picture that does not exist, made from the slug.
 func (p Product) Image() string { return "https://images.souk.example/" + p.Slug + "-1.jpg" }
 
-// Levels is the stock to begin with, in pieces by SKU. Apply does not send it, as the
-// catalogue knows no stock: it is for the inventory service to take up.
+// Levels is the stock to begin with, in pieces by SKU: for Stock.
 func (c Catalogue) Levels() map[string]int {
 	levels := map[string]int{}
 	for _, p := range c.Products {

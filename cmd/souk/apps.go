@@ -128,7 +128,7 @@ func (a *app) upApps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if filled.Created() > 0 {
+	if filled.Created()+filled.Stocked > 0 {
 		a.did(filled.String())
 	}
 	made, err := a.ensureExampleUsers(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,11 +16,11 @@ func seedCommand() *cobra.Command {
 	var gateway string
 	cmd := &cobra.Command{
 		Use:   "seed",
-		Short: "Put the example catalogue into the shop; what is there stays as it is",
-		Long: `Put the example catalogue into the shop; what is there stays as it is.
+		Short: "Put the example catalogue and its stock into the shop; what is there stays as it is",
+		Long: `Put the example catalogue and its stock into the shop; what is there stays as it is.
 
 For a shop that is not this instance's, SOUK_CLIENT_ID and SOUK_CLIENT_SECRET are those of an OAuth client
-that may have the scope catalog:write.`,
+that may have the scopes catalog:write, inventory:read and inventory:write.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := seedInto(cmd.Context(), gateway)
@@ -39,7 +40,7 @@ func seedInto(ctx context.Context, gateway string) (seed.Result, error) {
 	if gateway != "" {
 		id, secret := os.Getenv("SOUK_CLIENT_ID"), os.Getenv("SOUK_CLIENT_SECRET")
 		if id == "" || secret == "" {
-			return seed.Result{}, errors.New("SOUK_CLIENT_ID and SOUK_CLIENT_SECRET are not set: another shop wants a client that may have catalog:write")
+			return seed.Result{}, errors.New("SOUK_CLIENT_ID and SOUK_CLIENT_SECRET are not set: another shop wants a client that may have catalog:write, inventory:read and inventory:write")
 		}
 		return applySeed(ctx, shopAsClient(ctx, gateway, id, secret))
 	}
@@ -67,6 +68,13 @@ func applySeed(ctx context.Context, s shop) (seed.Result, error) {
 	r, err := seed.Apply(ctx, seed.Client{BaseURL: s.url, HTTP: s.http}, catalogue, nil)
 	if err != nil {
 		return r, fmt.Errorf("seed the shop at %s: %w", s.url, err)
+	}
+	wait := time.Duration(0)
+	if r.Created() > 0 {
+		wait = time.Minute
+	}
+	if r.Stocked, err = seed.Stock(ctx, seed.Client{BaseURL: s.url, HTTP: s.http}, catalogue.Levels(), wait); err != nil {
+		return r, fmt.Errorf("stock the shop at %s: %w", s.url, err)
 	}
 	return r, nil
 }

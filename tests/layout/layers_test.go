@@ -10,13 +10,16 @@ import (
 // mayImport says which rooms of its own service a room may import. A room that is not
 // named here has no place in a service.
 var mayImport = map[string][]string{
-	"":       {"app", "web", "store", "events", "oauth", "mail"}, // main
-	"app":    nil,
-	"web":    {"app"},
-	"events": {"app"},
-	"store":  {"app"},
-	"oauth":  {"app"}, // users: the OAuth 2 server beside the REST API
-	"mail":   {"app"}, // notifications: composing and sending
+	"":         {"app", "web", "store", "events", "oauth", "mail", "catalog", "provider", "webhooks"}, // main
+	"app":      nil,
+	"web":      {"app"},
+	"events":   {"app"},
+	"store":    {"app"},
+	"oauth":    {"app"},             // users: the OAuth 2 server beside the REST API
+	"mail":     {"app"},             // notifications: composing and sending
+	"catalog":  {"app"},             // orders: the client that asks for prices
+	"provider": {"app", "provider"}, // payments: who moves the money, a package each
+	"webhooks": {"app"},             // payments: what is sent to the shop's own systems
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
