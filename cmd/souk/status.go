@@ -94,14 +94,14 @@ func mib(bytes uint64) string {
 }
 
 func (a *app) status(ctx context.Context) ([]row, error) {
-	memory, err := a.memory()
+	usage, err := a.usage()
 	if err != nil {
 		return nil, err
 	}
 	rows := a.agentRows(ctx)
 	rows = append(rows, a.jobRows(ctx)...)
 	for i := range rows {
-		rows[i].Memory = memory[rows[i].Name]
+		rows[i].Memory = usage[rows[i].Name].memory
 	}
 	return rows, nil
 }
@@ -181,28 +181,10 @@ func (a *app) jobRows(ctx context.Context) []row {
 	return rows
 }
 
-// memory sums the resident bytes of every process by agent or job. A page that
-// several share counts once, in parts (Linux's proportional set size): PostgreSQL
-// and Nomad have many processes of the same program.
-func (a *app) memory() (map[string]uint64, error) {
-	all, err := a.Processes()
-	if err != nil {
-		return nil, err
-	}
-	agents := map[int32]string{}
-	for _, agent := range hashistack.Agents {
-		agents[a.PID(agent)] = agent
-	}
-	sum := map[string]uint64{}
-	for _, p := range all {
-		sum[owner(p, agents)] += resident(p)
-	}
-	return sum, nil
-}
-
 var proportional = regexp.MustCompile(`(?m)^Pss:\s+(\d+) kB$`)
 
-// resident is 0 for a process that has ended meanwhile.
+// resident counts a page that several processes share in parts (Linux's proportional set size): PostgreSQL and Nomad
+// have many of the same program. It is 0 for a process that has ended meanwhile.
 func resident(p *process.Process) uint64 {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.Pid))
 	if m := proportional.FindSubmatch(raw); err == nil && m != nil {
