@@ -121,6 +121,9 @@ func (a *app) upApps(ctx context.Context) error {
 	if err := a.ensureClientSecrets(ctx); err != nil {
 		return err
 	}
+	if err := a.ensureSandboxSecret(ctx); err != nil {
+		return err
+	}
 	if err := a.runApps(ctx); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ It only speaks to loopback.`,
 			return a.bench(cmd.Context(), gateway, rate, duration)
 		},
 	}
-	cmd.AddCommand(benchLoginsCommand())
+	cmd.AddCommand(benchLoginsCommand(), benchOrdersCommand())
 	cmd.Flags().IntVar(&rate, "rate", 500, "requests a second")
 	cmd.Flags().DurationVar(&duration, "duration", 20*time.Second, "how long")
 	cmd.Flags().StringVar(&gateway, "gateway", "", "URL of the gateway (default: this instance's)")

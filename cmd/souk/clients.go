@@ -10,7 +10,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	vaultapi "github.com/hashicorp/vault/api"
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 )
@@ -23,9 +22,6 @@ type oauthClient struct {
 	GrantTypes []string `yaml:"grant_types"`
 	Scopes     []string `yaml:"scopes"`
 }
-
-// usersSecret is where users finds the secrets of its OAuth clients, below the mount secret/.
-const usersSecret = "souk/users"
 
 // clientSecretField holds a client's secrets, newest first, one a line.
 func clientSecretField(id string) string { return "client_secret_" + id }
@@ -115,7 +111,7 @@ func (a *app) ensureClientSecrets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.changeUsersSecret(ctx, func(data map[string]any) (changed bool) {
+	return a.changeSecret(ctx, "users", func(data map[string]any) (changed bool) {
 		for _, c := range clients {
 			if field := clientSecretField(c.ID); !c.Public && data[field] == nil {
 				data[field] = rand.Text()
@@ -140,7 +136,7 @@ func (a *app) rotateClientSecret(ctx context.Context, id string) (string, error)
 		return "", fmt.Errorf("client %q is public, it has no secret", id)
 	}
 	secret := rand.Text()
-	err = a.changeUsersSecret(ctx, func(data map[string]any) bool {
+	err = a.changeSecret(ctx, "users", func(data map[string]any) bool {
 		newest, _, _ := strings.Cut(fmt.Sprint(data[clientSecretField(id)]), "\n")
 		data[clientSecretField(id)] = strings.TrimSpace(secret + "\n" + newest)
 		return true
@@ -150,7 +146,7 @@ func (a *app) rotateClientSecret(ctx context.Context, id string) (string, error)
 
 // clientSecret is the newest of a client.
 func (a *app) clientSecret(ctx context.Context, id string) (string, error) {
-	data, _, err := a.usersSecret(ctx)
+	data, _, err := a.secret(ctx, "users")
 	if err != nil {
 		return "", err
 	}
@@ -159,40 +155,4 @@ func (a *app) clientSecret(ctx context.Context, id string) (string, error) {
 		return "", fmt.Errorf("no secret of the client %s in Vault: `make up` makes it", id)
 	}
 	return secret, nil
-}
-
-// usersSecret is all that Vault keeps for users, with its version; nothing and 0 before the first.
-func (a *app) usersSecret(ctx context.Context) (map[string]any, int, error) {
-	vault, err := a.hashistack().Vault()
-	if err != nil {
-		return nil, 0, err
-	}
-	secret, err := vault.KVv2("secret").Get(ctx, usersSecret)
-	if errors.Is(err, vaultapi.ErrSecretNotFound) {
-		return map[string]any{}, 0, nil
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("read the clients' secrets from Vault: %w", err)
-	}
-	if secret.Data == nil { // its last version was deleted
-		secret.Data = map[string]any{}
-	}
-	return secret.Data, secret.VersionMetadata.Version, nil
-}
-
-// changeUsersSecret writes what change makes of it, unless it says that there is nothing new. Of two that write at
-// once Vault refuses the second.
-func (a *app) changeUsersSecret(ctx context.Context, change func(data map[string]any) bool) error {
-	data, version, err := a.usersSecret(ctx)
-	if err != nil || !change(data) {
-		return err
-	}
-	vault, err := a.hashistack().Vault()
-	if err != nil {
-		return err
-	}
-	if _, err := vault.KVv2("secret").Put(ctx, usersSecret, data, vaultapi.WithCheckAndSet(version)); err != nil {
-		return fmt.Errorf("write the clients' secrets to Vault: %w", err)
-	}
-	return nil
 }
