@@ -9,7 +9,7 @@ COLD ?=
 # souk runs as the recipe's own process, so that Ctrl-C and kill reach it.
 SOUK := exec bin/souk
 
-.PHONY: help up down status doctor env build seed demo config new-service plan apply destroy test test-unit lint fmt measure bench FORCE
+.PHONY: help up down status doctor env build seed demo config new-service plan apply destroy test test-unit lint fmt measure bench chaos reconcile FORCE
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ build: bin/souk ## only build and fetch the servers, into the cache
 seed: bin/souk ## fill the shop with its catalogue; what is there already stays
 	@$(SOUK) seed
 
-demo: bin/souk ## a new customer registers, logs in and leaves the shop again
+demo: bin/souk ## a new customer buys, is declined, cancels, and is paid back
 	@$(SOUK) demo
 
 config: bin/souk ## the services' configuration: make config ARGS="plan | push | history | rollback N"
@@ -59,9 +59,10 @@ test: bin/souk ## every test, on a stack of its own; leaves nothing running
 	@bin/souk build
 	go vet ./... # a test that does not compile must not leave servers behind
 	@failed=0; export GOFLAGS=-buildvcs=false; set -x; \
-	go test -race -p 3 $$(go list ./... | grep -v -e /tests/e2e -e /internal/identity$$ -e /internal/postgres$$) || failed=1; \
+	go test -race -p 3 $$(go list ./... | grep -v -e /tests/e2e -e /tests/chaos -e /internal/identity$$ -e /internal/postgres$$) || failed=1; \
 	go test -race ./internal/identity ./internal/postgres || failed=1; \
 	go test -race -v -timeout 60m ./tests/e2e || failed=1; \
+	go test -race -v -timeout 30m ./tests/chaos || failed=1; \
 	exit $$failed
 
 test-unit: ## the tests that need no server
@@ -80,7 +81,16 @@ fmt: bin/souk ## format Go, HCL and Terraform files
 measure: bin/souk ## time a start and sum the memory; COLD=1: with every cache empty
 	@$(SOUK) measure $(if $(filter-out 0,$(COLD)),--cold)
 
-bench: bin/souk ## read the catalogue through the gateway at a fixed rate: make bench ARGS="--rate 500"
-	@$(SOUK) bench $(ARGS)
+bench: bin/souk ## read the catalogue and place orders at fixed rates; show latencies and CPU time
+	@bin/souk bench
+	@bin/souk bench orders --rate 50
+	@$(SOUK) bench orders --rate 200
+
+chaos: bin/souk ## kill services, Kafka and PostgreSQL under 1,000 buyers: SOUK_CHAOS_SEED=7 SOUK_CHAOS_ROUNDS=3
+	@bin/souk build
+	GOFLAGS=-buildvcs=false SOUK_CHAOS_ROUNDS=$${SOUK_CHAOS_ROUNDS:-3} go test -count=1 -v -timeout 60m ./tests/chaos
+
+reconcile: bin/souk ## compare orders, stock, payments and ledger, and report every difference
+	@$(SOUK) reconcile
 
 FORCE:

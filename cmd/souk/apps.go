@@ -34,11 +34,11 @@ func (a *app) runApps(ctx context.Context) error {
 			a.did("submitted job " + name)
 		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	for _, name := range services {
 		g.Go(func() error {
 			since := time.Now()
-			if err := a.awaitApp(ctx, d, name); err != nil {
+			if err := a.awaitApp(gctx, d, name); err != nil {
 				return err
 			}
 			if took := time.Since(since); took > time.Second {
@@ -47,7 +47,14 @@ func (a *app) runApps(ctx context.Context) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	changed, err := a.submitReconcile(ctx, d)
+	if changed && err == nil {
+		a.did("submitted job " + reconcileJob)
+	}
+	return err
 }
 
 // awaitApp waits until the release of this checkout serves, alone. Nomad goes back to

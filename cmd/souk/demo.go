@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 func demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "Walk through the shop as a new customer and say what happens",
+		Short: "Buy something as a new customer, be declined once, cancel, and see what the shop does",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := runningApp()
@@ -27,35 +26,78 @@ func demoCommand() *cobra.Command {
 	}
 }
 
-// demo leaves nothing behind: its customer leaves the shop at the end.
+// demoPieces are bought by the demonstration, and are in stock again at its end.
+const demoPieces = 2
+
+// demo leaves stock and money as they were, and its customer leaves the shop at the end; the orders stay.
 func (a *app) demo(ctx context.Context) error {
 	began := time.Now()
 	step := func(format string, args ...any) {
-		a.say("  %6s  %s", time.Since(began).Round(time.Millisecond), fmt.Sprintf(format, args...))
+		a.say("  %7s  %s", time.Since(began).Round(time.Millisecond), fmt.Sprintf(format, args...))
 	}
-	email, password := fmt.Sprintf("visitor-%s@example.com", strings.ToLower(rand.Text()[:8])), rand.Text()
 	a.say("A customer's way through the shop:")
-	if err := a.register(ctx, email, password, "Val Visitor"); err != nil {
-		return err
-	}
-	step("%s registered and followed the link in the e-mail", email)
-	t, err := a.logIn(ctx, email, password)
+	guest := a.shopAs("")
+	sku, err := guest.inStock(ctx, demoPieces)
 	if err != nil {
 		return err
 	}
-	step("logged in: session %s, a token for %d s, scopes %s", t.Session, t.Seconds, t.Scope)
-	var me person
-	customer := a.shopAs(t.Access)
-	if err := customer.call(ctx, http.MethodGet, "/v1/users/me", nil, &me); err != nil {
-		return err
-	}
-	step("read the profile: user %s, roles %s", me.ID, strings.Join(me.Roles, " "))
-	fresh, err := a.refresh(ctx, t.Refresh)
+	before, err := guest.available(ctx, sku)
 	if err != nil {
 		return err
 	}
-	step("exchanged the refresh token for new tokens")
-	customer = a.shopAs(fresh.Access)
+	var cart basket
+	if err := guest.call(ctx, http.MethodPost, "/v1/carts", cartOf(sku), &cart); err != nil {
+		return err
+	}
+	step("a guest puts %d × %s into a cart: %s; %d are in stock", demoPieces, cart.Items[0].Name, cart.Total, before)
+
+	customer, err := a.demoCustomer(ctx, step)
+	if err != nil {
+		return err
+	}
+	if err := customer.call(ctx, http.MethodPost, "/v1/carts/"+cart.ID+"/merge", struct{}{}, &cart, "Cart-Token", cart.Token); err != nil {
+		return err
+	}
+	step("logged in; the guest's cart is now the customer's")
+	tell := func(o purchase, after int64) (purchase, int64, error) {
+		last := after
+		o, err := customer.follow(ctx, o.ID, after, func(c chapter) {
+			last = c.Version
+			step("  %s", c)
+		})
+		return o, last, err
+	}
+	o, err := customer.order(ctx, cart, "pm_sandbox_approve")
+	if err != nil {
+		return err
+	}
+	step("ordered: %s, followed live:", o.Number)
+	o, last, err := tell(o, 0)
+	if err != nil {
+		return err
+	}
+	if o.Status != "confirmed" {
+		return fmt.Errorf("order %s is %s: %s", o.Number, o.Status, o.Reason)
+	}
+	left, err := guest.available(ctx, sku)
+	if err != nil {
+		return err
+	}
+	step("order %s is %s: stock %s, payment %s, %s; %d are left", o.Number, o.Status, o.Stock, o.Payment, o.Total, left)
+	if err := a.demoDeclined(ctx, customer, sku, step, tell); err != nil {
+		return err
+	}
+	if err := customer.call(ctx, http.MethodPost, "/v1/orders/"+o.ID+"/cancel", map[string]string{"reason": "changed my mind"}, nil); err != nil {
+		return err
+	}
+	step("the customer cancels %s:", o.Number)
+	if o, _, err = tell(o, last); err != nil {
+		return err
+	}
+	if left, err = guest.available(ctx, sku); err != nil {
+		return err
+	}
+	step("order %s is %s: %s paid back; %d are in stock", o.Number, o.Status, o.Refunded, left)
 	if err := customer.call(ctx, http.MethodDelete, "/v1/users/me", nil, nil); err != nil {
 		return err
 	}
@@ -63,12 +105,35 @@ func (a *app) demo(ctx context.Context) error {
 	return nil
 }
 
-// refresh exchanges a refresh token of a first-party login (RFC 6749, section 6).
-func (a *app) refresh(ctx context.Context, token string) (t tokens, err error) {
-	form := url.Values{"grant_type": {"refresh_token"}, "client_id": {firstPartyClient}, "refresh_token": {token}}
-	err = a.shopAs("").post(ctx, "/oauth2/token", form, &t)
-	return t, err
+func cartOf(sku string) map[string]any {
+	return map[string]any{"items": []map[string]any{{"sku": sku, "quantity": demoPieces}}}
 }
 
-// firstPartyClient is whom POST /v1/sessions gives tokens to.
-const firstPartyClient = "souk"
+// demoCustomer registers somebody, follows the link in the e-mail, and logs in.
+func (a *app) demoCustomer(ctx context.Context, step func(string, ...any)) (shop, error) {
+	email, password := fmt.Sprintf("visitor-%s@example.com", strings.ToLower(rand.Text()[:8])), rand.Text()
+	if err := a.register(ctx, email, password, "Val Visitor"); err != nil {
+		return shop{}, err
+	}
+	step("%s registered and followed the link in the e-mail", email)
+	t, err := a.logIn(ctx, email, password)
+	return a.shopAs(t.Access), err
+}
+
+// demoDeclined orders with a card that is refused.
+func (a *app) demoDeclined(ctx context.Context, customer shop, sku string, step func(string, ...any), tell func(purchase, int64) (purchase, int64, error)) error {
+	var cart basket
+	if err := customer.call(ctx, http.MethodPost, "/v1/carts", cartOf(sku), &cart); err != nil {
+		return err
+	}
+	o, err := customer.order(ctx, cart, "pm_sandbox_decline")
+	if err != nil {
+		return err
+	}
+	step("ordered once more, with a card that is declined: %s", o.Number)
+	o, _, err = tell(o, 0)
+	if err == nil {
+		step("order %s is %s: stock %s, payment %s", o.Number, o.Status, o.Stock, o.Payment)
+	}
+	return err
+}

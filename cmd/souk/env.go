@@ -108,8 +108,8 @@ func (a *app) variables() map[string]string {
 		vars["NOMAD_VAR_postgres_services"] = string(list)
 	}
 	// Each build of a service has a name of its own, so a new one changes its job too.
-	if services, err := a.serviceNames(); err == nil {
-		for _, name := range services {
+	if names, err := a.programNames(); err == nil {
+		for _, name := range names {
 			vars["NOMAD_VAR_"+name+"_program"], vars["NOMAD_VAR_"+name+"_release"] = a.program(name)
 		}
 	}

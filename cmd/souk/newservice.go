@@ -107,7 +107,7 @@ var serviceNamePattern = regexp.MustCompile(`^[a-z][a-z0-9]{1,29}$`)
 
 // reservedNames have a meaning where a service's name would stand.
 var reservedNames = map[string]string{
-	"gateway": "it is the program that is not under services/", "probe": "it is the job that tests use",
+	"gateway": "it is the program that is not under services/", "reconcile": "it is the job that compares the books", "probe": "it is the job that tests use",
 	"internal": "Go gives such a folder a meaning", "vendor": "Go gives such a folder a meaning", "testdata": "Go gives such a folder a meaning",
 	"default": "Vault has a policy of that name", "root": "Vault has a policy of that name",
 	"consul": "it is a server's", "vault": "it is a server's", "nomad": "it is a server's",

@@ -33,11 +33,20 @@ func (a *app) serviceNames() ([]string, error) {
 	return append(names, gatewayName), nil
 }
 
-func packageOf(service string) string {
-	if service == gatewayName {
+func packageOf(program string) string {
+	switch program {
+	case gatewayName:
 		return "./gateway"
+	case reconcileJob:
+		return "./cmd/reconcile"
 	}
-	return "./services/" + service
+	return "./services/" + program
+}
+
+// programNames lists everything of Souk's own that Nomad runs.
+func (a *app) programNames() ([]string, error) {
+	services, err := a.serviceNames()
+	return append(services, reconcileJob), err
 }
 
 // buildPrograms compiles services into the cache and returns each one's path. What
@@ -80,19 +89,19 @@ func (a *app) goBuild(ctx context.Context, cgo bool, output string, packages ...
 // when a new one does not become healthy.
 const keptBuilds = 4
 
-// installPrograms builds every service and puts it under apps/ with its content in its
+// installPrograms builds every program and puts it under apps/ with its content in its
 // name, so that a version that runs, or that Nomad goes back to, is never overwritten.
 // bin/<service> leads to the newest.
 func (a *app) installPrograms(ctx context.Context) error {
-	services, err := a.serviceNames()
+	names, err := a.programNames()
 	if err != nil {
 		return err
 	}
-	programs, err := a.buildPrograms(ctx, services...)
+	programs, err := a.buildPrograms(ctx, names...)
 	if err != nil {
 		return err
 	}
-	for _, name := range services {
+	for _, name := range names {
 		digest, err := stack.HashFile(programs[name])
 		if err != nil {
 			return err

@@ -100,7 +100,7 @@ func (a *app) up(ctx context.Context, serversOnly bool) (err error) {
 	if !serversOnly {
 		a.say("Try it:")
 		a.say("  curl '%s/v1/products?category=%s&limit=3'", a.gatewayURL(), tryCategory)
-		a.say("  bin/souk demo                a customer registers, logs in and leaves again")
+		a.say("  bin/souk demo                a customer buys, is declined, cancels and is paid back")
 		a.say("  curl -H \"Authorization: Bearer $(bin/souk token customer)\" %s/v1/users/me", a.gatewayURL())
 		a.say("  open %s/docs/       the API, to read and to try", a.gatewayURL())
 	}
