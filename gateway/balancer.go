@@ -17,11 +17,12 @@ import (
 
 // balancer knows the instances of every service that is routed to.
 type balancer struct {
-	consul *consulapi.Client
-	tls    func(service string) *tls.Config
-	find   discovery.Options
-	limits Upstream
-	log    *slog.Logger
+	consul  *consulapi.Client
+	tls     func(service string) *tls.Config
+	find    discovery.Options
+	limits  Upstream
+	streams int
+	log     *slog.Logger
 
 	mu       sync.Mutex
 	followed map[string]*service
@@ -32,6 +33,7 @@ type service struct {
 	name    string
 	tls     *tls.Config
 	limits  Upstream
+	streams int // open ones to one instance
 	watcher *discovery.Watcher
 	stop    context.CancelFunc
 
@@ -46,8 +48,8 @@ type service struct {
 // comes back elsewhere is another one.
 type key struct{ node, id, address string }
 
-func newBalancer(consul *consulapi.Client, tlsFor func(string) *tls.Config, find discovery.Options, limits Upstream, log *slog.Logger) *balancer {
-	return &balancer{consul: consul, tls: tlsFor, find: find, limits: limits, log: log, followed: map[string]*service{}}
+func newBalancer(consul *consulapi.Client, tlsFor func(string) *tls.Config, find discovery.Options, limits Upstream, streams int, log *slog.Logger) *balancer {
+	return &balancer{consul: consul, tls: tlsFor, find: find, limits: limits, streams: streams, log: log, followed: map[string]*service{}}
 }
 
 // want returns the services of these names, each with its instances, or with none if there
@@ -102,7 +104,7 @@ func (b *balancer) each(f func(*service)) {
 
 func (b *balancer) follow(ctx context.Context, name string) (*service, error) {
 	ctx, stop := context.WithCancel(ctx)
-	s := &service{name: name, tls: b.tls(name), limits: b.limits, stop: stop, known: map[key]*upstream{}}
+	s := &service{name: name, tls: b.tls(name), limits: b.limits, streams: b.streams, stop: stop, known: map[key]*upstream{}}
 	s.list.Store(&[]*upstream{})
 	w, err := discovery.Watch(ctx, b.consul, name, b.find)
 	if err != nil {
@@ -129,7 +131,7 @@ func (s *service) change(list []discovery.Instance) {
 		listed[k] = true
 		u := s.known[k]
 		if u == nil {
-			u = newUpstream(in, s.tls, s.limits)
+			u = newUpstream(in, s.tls, s.limits, s.streams)
 			s.known[k] = u
 		}
 		u.gone = time.Time{}
@@ -175,6 +177,7 @@ func (s *service) forget(after time.Duration) {
 		}
 		if after == 0 || time.Since(u.gone) > after && u.pending.Load() == 0 {
 			u.client.CloseIdleConnections()
+			u.streams.client.CloseIdleConnections()
 			delete(s.known, k)
 		}
 	}

@@ -43,13 +43,13 @@ func benchGateway(b *testing.B, body string) (*gateway, fasthttp.RequestHandler,
 	t.bind(map[string]*service{"bench": s})
 	registry := metrics.New(serviceName, "bench")
 	log := slog.New(slog.DiscardHandler)
-	g := &gateway{log: log, balancer: newBalancer(nil, testCA().client, discovery.Options{}, cfg.Upstream, log)}
+	g := &gateway{log: log, balancer: newBalancer(nil, testCA().client, discovery.Options{}, cfg.Upstream, cfg.Streams.Limit, log)}
 	issuer := tokenstest.New(b)
 	g.tokens = issuer.Verifier()
 	g.metrics = newMetrics(registry, g.balancer)
 	g.table.Store(t)
 	g.config.Store(&cfg)
-	opts := cfg.Listen.web()
+	opts := cfg.web()
 	opts.Service, opts.Log, opts.Metrics = serviceName, log, registry
 	w := web.New(opts)
 	g.routes(w.App())

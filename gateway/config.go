@@ -20,6 +20,7 @@ type Config struct {
 	LogLevel slog.Level `yaml:"log_level"` // debug, info, warn, error
 	Listen   Listen     `yaml:"listen"`
 	Upstream Upstream   `yaml:"upstream"`
+	Streams  Streams    `yaml:"streams"`
 	CORS     CORS       `yaml:"cors"`
 	Routes   []Route    `yaml:"routes"`
 	APIs     []API      `yaml:"apis"`
@@ -49,6 +50,15 @@ type Upstream struct {
 	VanishGrace    time.Duration `yaml:"vanish_grace"`    // how long the last instances serve after all vanished from Consul at once
 }
 
+// Streams bounds answers that go on: server-sent events, on routes that say stream: true.
+// Limit counts from the next start, the rest at once, for streams that begin after it.
+type Streams struct {
+	Limit       int           `yaml:"limit"`        // open ones, else 503
+	Each        int           `yaml:"each"`         // of one principal, or of one address where the route is public, else 429
+	IdleTimeout time.Duration `yaml:"idle_timeout"` // without a byte from the service, whose heartbeats count; then it is broken off
+	MaxTime     time.Duration `yaml:"max_time"`     // then the client must come again; never longer than its token is valid
+}
+
 // CORS names the web origins whose pages may call the API. Credentials (cookies) are
 // never allowed: callers send tokens.
 type CORS struct {
@@ -66,7 +76,8 @@ type Route struct {
 	Scopes        []string `yaml:"scopes"`        // whose access token has one of these
 	Authenticated bool     `yaml:"authenticated"` // who has an access token
 
-	Timeout   time.Duration `yaml:"timeout"`    // for everything, retries too; 0: upstream.timeout
+	Stream    bool          `yaml:"stream"`     // events (Accept: text/event-stream) are passed on as they come; see streams
+	Timeout   time.Duration `yaml:"timeout"`    // for everything, retries too, but only the head of a stream; 0: upstream.timeout
 	BodyLimit int           `yaml:"body_limit"` // bytes; 0: listen.body_limit
 }
 
@@ -90,6 +101,7 @@ func Defaults() Config {
 			Timeout: 5 * time.Second, ConnectTimeout: time.Second, Connections: 256, IdleTimeout: 30 * time.Second,
 			ResponseLimit: 16 << 20, VanishGrace: 30 * time.Second,
 		},
+		Streams: Streams{Limit: 1024, Each: 32, IdleTimeout: 45 * time.Second, MaxTime: 10 * time.Minute},
 	}
 }
 
@@ -101,6 +113,7 @@ func (c *Config) Validate() error {
 	p := &problems{}
 	c.Listen.validate(p)
 	c.Upstream.validate(p)
+	c.Streams.validate(p)
 	for i, o := range c.CORS.Origins {
 		if !isOrigin(o) {
 			p.add("cors.origins[%d]: %q is not an origin; write https://host or https://host:port", i, o)
@@ -169,6 +182,13 @@ func (u *Upstream) validate(p *problems) {
 	p.within("upstream.vanish_grace", u.VanishGrace, time.Second, time.Hour)
 }
 
+func (s *Streams) validate(p *problems) {
+	p.between("streams.limit", s.Limit, 1, 100_000)
+	p.between("streams.each", s.Each, 1, s.Limit)
+	p.within("streams.idle_timeout", s.IdleTimeout, time.Second, 10*time.Minute)
+	p.within("streams.max_time", s.MaxTime, time.Second, time.Hour)
+}
+
 // routable are the methods that a route may name.
 var routable = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 
@@ -188,6 +208,9 @@ func (r *Route) validate(p *problems, at string, bodyLimit int) {
 	}
 	p.service(at+".service", r.Service)
 	r.validateAccess(p, at)
+	if r.Stream && !slices.Contains(r.Methods, "GET") {
+		p.add("%s.stream: only GET can be answered with a stream; remove it, or name GET in methods", at)
+	}
 	if r.Timeout != 0 {
 		p.within(at+".timeout", r.Timeout, 10*time.Millisecond, maxTimeout)
 	}

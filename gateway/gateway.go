@@ -33,6 +33,7 @@ type gateway struct {
 	config   atomic.Pointer[Config]
 	balancer *balancer
 	tokens   *tokens.Verifier
+	open     openStreams
 	metrics  *gatewayMetrics
 }
 
@@ -40,13 +41,14 @@ type gateway struct {
 // does not wait for instances: a service without any is answered with 503.
 func newGateway(ctx context.Context, cfg *Config, o options) (*gateway, error) {
 	find := discovery.Options{StateDir: o.StateDir, Log: o.Log, Grace: cfg.Upstream.VanishGrace}
-	g := &gateway{log: o.Log, tokens: o.Tokens, balancer: newBalancer(o.Consul, o.TLS, find, cfg.Upstream, o.Log)}
+	g := &gateway{log: o.Log, tokens: o.Tokens, balancer: newBalancer(o.Consul, o.TLS, find, cfg.Upstream, cfg.Streams.Limit, o.Log)}
 	g.table.Store(&table{})
 	g.config.Store(cfg)
 	g.metrics = newMetrics(o.Metrics, g.balancer)
 	if err := g.apply(ctx, cfg); err != nil {
 		return nil, err
 	}
+	go g.watchStreams(ctx)
 	return g, nil
 }
 

@@ -207,7 +207,7 @@ func startGateway(t testing.TB, consul *consulapi.Client, cfg Config) *running {
 	}
 	r.addr = l.Addr().String()
 	r.url = "http://" + r.addr
-	opts := cfg.Listen.web()
+	opts := cfg.web()
 	opts.Service, opts.Log, opts.Metrics = serviceName, log, r.registry
 	server := web.New(opts)
 	r.routes(server.App())

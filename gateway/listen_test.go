@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 func child(addr string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	opts := Defaults().Listen.web()
+	defaults := Defaults()
+	opts := defaults.web()
 	opts.Service, opts.DrainDelay, opts.Log = serviceName, 500*time.Millisecond, slog.New(slog.DiscardHandler)
 	server := web.New(opts)
 	server.App().All("/", func(c *fiber.Ctx) error { return c.SendString(strconv.Itoa(os.Getpid())) })

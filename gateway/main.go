@@ -81,7 +81,7 @@ func run(ctx context.Context) (err error) {
 	}
 	conf.OnChange(g.follow(following))
 	p.Check("routes", g.ready)
-	limits := conf.Get().Listen.web()
+	limits := conf.Get().web()
 	limits.Service, limits.Log, limits.Metrics = p.Service, p.Log, p.Metrics
 	server := web.New(limits)
 	g.routes(server.App())

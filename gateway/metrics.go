@@ -12,6 +12,8 @@ import (
 //	souk_gateway_requests_total{route,service,status}      answers, by route template and status code
 //	souk_gateway_upstream_duration_seconds{service}        one call to one instance
 //	souk_gateway_retries_total{service,reason}             second calls: unreachable, broken
+//	souk_gateway_streams{service}                          open now
+//	souk_gateway_streams_ended_total{service,outcome}      complete, broken (by the service), left (by the client, or us), revoked
 //	souk_gateway_instances{service}                        in the catalogue now
 //	souk_gateway_catalogue_age_seconds{service}            since Consul last answered
 //	souk_gateway_table_changes_total{outcome}              new routing tables: applied, failed
@@ -20,6 +22,8 @@ type gatewayMetrics struct {
 	upstream *prometheus.HistogramVec
 	retries  *prometheus.CounterVec
 	tables   *prometheus.CounterVec
+	streams  *prometheus.GaugeVec
+	ended    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer, b *balancer) *gatewayMetrics {
@@ -37,8 +41,14 @@ func newMetrics(r prometheus.Registerer, b *balancer) *gatewayMetrics {
 		tables: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "souk_gateway_table_changes_total", Help: "Configurations that became the routing table, or failed to.",
 		}, []string{"outcome"}),
+		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "souk_gateway_streams", Help: "Streams of events that are open.",
+		}, []string{"service"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "souk_gateway_streams_ended_total", Help: "Streams of events that have ended: complete, broken by the service, left by the client or the gateway, revoked.",
+		}, []string{"service", "outcome"}),
 	}
-	r.MustRegister(m.requests, m.upstream, m.retries, m.tables, catalogue{b})
+	r.MustRegister(m.requests, m.upstream, m.retries, m.tables, m.streams, m.ended, catalogue{b})
 	return m
 }
 

@@ -19,7 +19,11 @@ import (
 // serve answers one request from the service that the table names.
 func (g *gateway) serve(c *fiber.Ctx) error {
 	x := exchanges.Get().(*proxied) //nolint:errcheck,forcetypeassert // the pool has nothing else
-	defer x.release()
+	defer func() {
+		if x.events == nil { // else it is the stream's
+			x.release()
+		}
+	}()
 	fctx := c.Context()
 	path := normalise(x.path[:0], fctx.URI().PathOriginal())
 	res := g.table.Load().find(path)
@@ -48,6 +52,9 @@ func (g *gateway) serve(c *fiber.Ctx) error {
 	}
 	g.metrics.request(r, x.resp.StatusCode())
 	x.answer(fctx)
+	if x.events != nil {
+		return g.stream(c, x, r)
+	}
 	return nil
 }
 
@@ -59,6 +66,7 @@ type proxied struct {
 	fields []field
 	named  [][]byte
 	tried  []*upstream
+	events *events // the answer is a stream; what it reads is x's
 }
 
 var exchanges = sync.Pool{New: func() any {
@@ -75,6 +83,7 @@ func (x *proxied) release() {
 	clear(x.fields)
 	clear(x.named)
 	clear(x.tried)
+	x.events = nil
 	x.fields, x.named, x.tried = x.fields[:0], x.named[:0], x.tried[:0]
 	exchanges.Put(x)
 }
@@ -157,7 +166,11 @@ func (g *gateway) forward(x *proxied, r *route) error {
 			break
 		}
 		began := time.Now()
-		last = u.call(x.req, x.resp, deadline)
+		if r.stream && wantsStream(&x.req.Header) {
+			x.events, last = u.streams.call(x.req, x.resp, deadline)
+		} else {
+			last = u.call(x.req, x.resp, deadline)
+		}
 		g.metrics.call(r.service, time.Since(began))
 		if last == nil {
 			return nil
@@ -212,6 +225,9 @@ func (x *proxied) answer(fctx *fasthttp.RequestCtx) {
 	out := &fctx.Response
 	out.SetStatusCode(x.resp.StatusCode())
 	copyAnswerHeaders(&out.Header, &x.resp.Header)
+	if x.events != nil {
+		return
+	}
 	if x.req.Header.IsHead() {
 		if n := x.resp.Header.ContentLength(); n >= 0 && len(x.resp.Header.Peek(fiber.HeaderContentLength)) > 0 {
 			out.Header.SetContentLength(n)

@@ -11,11 +11,12 @@ import (
 
 // web are the limits of the server that the routes run in. What is missing is the caller's:
 // service, log and metrics.
-func (l Listen) web() web.Options {
+func (c *Config) web() web.Options {
+	l := c.Listen
 	return web.Options{
 		BodyLimit: l.BodyLimit, HeaderLimit: l.HeaderLimit, MaxConnections: l.Connections, Concurrency: l.Requests,
 		ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
-		DrainDelay: l.DrainDelay, DrainTimeout: l.DrainTimeout, TrustForwarded: l.TrustForwarded,
+		DrainDelay: l.DrainDelay, DrainTimeout: l.DrainTimeout, TrustForwarded: l.TrustForwarded, Streams: c.Streams.Limit,
 	}
 }
 

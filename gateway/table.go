@@ -36,8 +36,9 @@ type route struct {
 	backend   *service // its instances; set by bind
 	document  string   // path at the service if it is another than the client's: of an OpenAPI document
 	public    bool
-	scopes    []string // one of them, unless it is public; none: any token
-	timeout   time.Duration
+	scopes    []string      // one of them, unless it is public; none: any token
+	timeout   time.Duration // of a stream: until it begins
+	stream    bool
 	bodyLimit int
 }
 
@@ -79,7 +80,7 @@ func buildTable(c *Config) (*table, error) {
 				continue
 			}
 			res.routes[m] = &route{
-				pattern: r.Path, service: r.Service, document: document, public: r.Public, scopes: r.Scopes, timeout: timeout, bodyLimit: limit,
+				pattern: r.Path, service: r.Service, document: document, public: r.Public, scopes: r.Scopes, timeout: timeout, stream: r.Stream, bodyLimit: limit,
 			}
 		}
 		t.services = append(t.services, r.Service)

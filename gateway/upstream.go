@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -31,16 +32,19 @@ var (
 type upstream struct {
 	instance discovery.Instance
 	client   *fasthttp.HostClient
+	streams  *streaming
 	pending  atomic.Int64 // calls under way
 	gone     time.Time    // since when it is not in the catalogue; zero: it is. The balancer's lock guards it
 }
 
-func newUpstream(in discovery.Instance, tlsConfig *tls.Config, u Upstream) *upstream {
+func newUpstream(in discovery.Instance, tlsConfig *tls.Config, u Upstream, streams int) *upstream {
 	up := &upstream{instance: in}
+	d := dialer{tls: tlsConfig, limit: u.ConnectTimeout}
+	up.streams = newStreaming(up, d, u, streams)
 	up.client = &fasthttp.HostClient{
 		Addr: in.Address, IsTLS: true,
 		Transport:   exchange{},
-		DialTimeout: dialer{tls: tlsConfig, limit: u.ConnectTimeout}.dial,
+		DialTimeout: d.dial,
 		MaxConns:    u.Connections, MaxIdleConnDuration: u.IdleTimeout,
 		MaxResponseBodySize: u.ResponseLimit,
 		ReadBufferSize:      32 << 10, // bounds the head of an answer
@@ -77,7 +81,32 @@ type exchange struct{}
 
 // RoundTrip implements fasthttp.RoundTripper.
 func (exchange) RoundTrip(hc *fasthttp.HostClient, req *fasthttp.Request, resp *fasthttp.Response) (retry bool, err error) {
-	deadline := time.Now().Add(req.GetTimeOut())
+	conn, settle, err := send(hc, req, time.Now().Add(req.GetTimeOut()))
+	if err != nil {
+		return false, err
+	}
+	resp.SkipBody = req.Header.IsHead()
+	resp.Header.SetNoDefaultContentType(true) // an answer without a type stays without
+	br := hc.AcquireReader(conn)
+	err = resp.ReadLimitBody(br, hc.MaxResponseBodySize)
+	rest := br.Buffered()
+	hc.ReleaseReader(br)
+	if err == nil && resp.StatusCode() == fasthttp.StatusSwitchingProtocols {
+		err = errSwitches
+	}
+	if err != nil {
+		settle(false)
+		return false, reason(errBroken, err)
+	}
+	// Bytes after the answer belong to nothing; the next request must not read them as its own.
+	settle(!resp.ConnectionClose() && rest == 0)
+	return false, nil
+}
+
+// send writes the request to a connection, on which the answer is to be read before the
+// deadline. settle, to be called once, keeps the connection for other requests or ends
+// it. The error wraps errNotSent or errTimeout.
+func send(hc *fasthttp.HostClient, req *fasthttp.Request, deadline time.Time) (conn net.Conn, settle func(keep bool), err error) {
 	cc, err := hc.AcquireConn(time.Until(deadline), false)
 	for err == nil && !cc.LastUseTime().IsZero() && !open(cc.Conn()) {
 		hc.CloseConn(cc)
@@ -85,14 +114,14 @@ func (exchange) RoundTrip(hc *fasthttp.HostClient, req *fasthttp.Request, resp *
 	}
 	if err != nil {
 		if time.Until(deadline) <= 0 {
-			return false, fmt.Errorf("%w: %w", errTimeout, err)
+			return nil, nil, fmt.Errorf("%w: %w", errTimeout, err)
 		}
-		return false, fmt.Errorf("%w: %w", errNotSent, err)
+		return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
 	}
-	conn := cc.Conn()
+	conn = cc.Conn()
 	if err := conn.SetDeadline(deadline); err != nil {
 		hc.CloseConn(cc)
-		return false, fmt.Errorf("%w: %w", errNotSent, err)
+		return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
 	}
 	bw := hc.AcquireWriter(conn)
 	err = req.Write(bw)
@@ -102,28 +131,15 @@ func (exchange) RoundTrip(hc *fasthttp.HostClient, req *fasthttp.Request, resp *
 	hc.ReleaseWriter(bw)
 	if err != nil {
 		hc.CloseConn(cc)
-		return false, reason(errNotSent, err)
+		return nil, nil, reason(errNotSent, err)
 	}
-	resp.SkipBody = req.Header.IsHead()
-	resp.Header.SetNoDefaultContentType(true) // an answer without a type stays without
-	br := hc.AcquireReader(conn)
-	err = resp.ReadLimitBody(br, hc.MaxResponseBodySize)
-	rest := br.Buffered()
-	hc.ReleaseReader(br)
-	if err == nil && resp.StatusCode() == fasthttp.StatusSwitchingProtocols {
-		err = fmt.Errorf("%w: it switches protocols, which nobody asked for", errAnswer)
-	}
-	if err != nil {
-		hc.CloseConn(cc)
-		return false, reason(errBroken, err)
-	}
-	// Bytes after the answer belong to nothing; the next request must not read them as its own.
-	if resp.ConnectionClose() || rest > 0 {
-		hc.CloseConn(cc)
-	} else {
-		hc.ReleaseConn(cc)
-	}
-	return false, nil
+	return conn, func(keep bool) {
+		if keep {
+			hc.ReleaseConn(cc)
+		} else {
+			hc.CloseConn(cc)
+		}
+	}, nil
 }
 
 // reason says why a request or its answer did not get through.

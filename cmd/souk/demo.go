@@ -87,7 +87,7 @@ func (a *app) demo(ctx context.Context) error {
 	if err := a.demoDeclined(ctx, customer, sku, step, tell); err != nil {
 		return err
 	}
-	if err := customer.call(ctx, http.MethodPost, "/v1/orders/"+o.ID+"/cancel", map[string]string{"reason": "changed my mind"}, nil); err != nil {
+	if err := customer.call(ctx, http.MethodPost, "/v1/orders/"+o.ID+"/cancel", map[string]string{"reason": "changed_mind"}, nil); err != nil {
 		return err
 	}
 	step("the customer cancels %s:", o.Number)

@@ -1,6 +1,7 @@
-# Other services reserve stock by events.
+# Other services reserve stock by events; reconcile compares.
 Kind = "service-intentions"
 Name = "inventory"
 Sources = [
   { Name = "gateway", Action = "allow" },
+  { Name = "reconcile", Action = "allow" },
 ]

@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
@@ -32,6 +33,16 @@ func (r Record) Size() int {
 		n += len(h.Key) + len(h.Value)
 	}
 	return n
+}
+
+// Type is the event's type (ce_type), "" if the record has none.
+func (r Record) Type() string {
+	for _, h := range r.Headers {
+		if strings.EqualFold(h.Key, attributePrefix+"type") {
+			return string(h.Value)
+		}
+	}
+	return ""
 }
 
 // FlatHeaders is the headers as name, value, name, value: a bytea[] in PostgreSQL,

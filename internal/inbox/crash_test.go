@@ -50,10 +50,11 @@ func TestMain(m *testing.M) {
 	inbox.Run(ctx, pool, inbox.Options{
 		Group: os.Getenv(memberGroup), Topics: []string{os.Getenv(memberTopic)}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		Brokers: func(context.Context) ([]string, error) { return []string{os.Getenv(memberBroker)}, nil },
-		Handle: func(ctx context.Context, tx pgx.Tx, m events.Message) error {
+		Batch:   10,
+		HandleAll: each(func(ctx context.Context, tx pgx.Tx, m events.Message) error {
 			time.Sleep(pause)
 			return effect(ctx, tx, m)
-		},
+		}),
 	})
 }
 
@@ -88,7 +89,7 @@ func TestAConsumerKilledBeforeItStoredTheOffsetRepeatsNothing(t *testing.T) {
 	f.eventually("it has begun", func() bool { return len(f.effects("a")) >= 5 })
 	kill()
 	done := len(f.effects("a")) + len(f.effects("b"))
-	m := f.run(f.options(effect))
+	m := f.run(f.batches(effect))
 	f.handledInOrder(each, "a", "b")
 	if n := m.metric(t, "inbox_events_total", "duplicate"); n == 0 {
 		t.Error("no event was delivered again: nothing was shown")
@@ -112,7 +113,7 @@ func TestAMemberThatWakesUpAfterItsPartitionsWentDoesNoHarm(t *testing.T) {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	f.run(f.options(effect))
+	f.run(f.batches(effect))
 	f.eventually("the other took over", func() bool { return len(f.effects("a")) == each || len(f.effects("b")) == each })
 	if err := p.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestMembersThatComeGoAndAreKilledUnderLoadLoseAndRepeatNothing(t *testing.T
 	var members []member
 	for round := range 7 {
 		_, kill := f.process(time.Millisecond)
-		members = append(members, f.run(f.options(slow)))
+		members = append(members, f.run(f.batches(slow)))
 		time.Sleep(500*time.Millisecond + mathrand.N(time.Second))
 		if round > 1 {
 			members[round-2].stop()
@@ -180,7 +181,7 @@ func TestMembersThatComeGoAndAreKilledUnderLoadLoseAndRepeatNothing(t *testing.T
 func TestKafkaAwayAndBack(t *testing.T) {
 	f := open(t)
 	proxy := eventstest.NewProxy(t, f.broker)
-	opts := f.options(effect)
+	opts := f.batches(effect)
 	opts.Brokers = func(context.Context) ([]string, error) { return []string{proxy.Addr}, nil }
 	f.run(opts)
 	n := 0
@@ -203,7 +204,7 @@ func TestKafkaAwayAndBack(t *testing.T) {
 // Not even an event that would be parked is, when the fault is the database's.
 func TestPostgreSQLAwayAndBack(t *testing.T) {
 	f := open(t)
-	opts := f.options(effect)
+	opts := f.batches(effect)
 	opts.Attempts = 1
 	f.run(opts)
 	n := 0
@@ -261,7 +262,7 @@ func TestWhatTakesTooLongAtTheEndIsUndoneAndDoneAgain(t *testing.T) {
 		}
 		return err // nil even so: it must not be committed
 	}
-	opts := f.options(handle)
+	opts := f.batches(handle)
 	opts.Drain = 200 * time.Millisecond
 	first := f.run(opts)
 	f.publish(f.message("a", 0))
@@ -271,7 +272,7 @@ func TestWhatTakesTooLongAtTheEndIsUndoneAndDoneAgain(t *testing.T) {
 		t.Fatalf("effects %v", got)
 	}
 	hang.Store(false)
-	f.run(f.options(handle))
+	f.run(f.batches(handle))
 	f.handledInOrder(1, "a")
 }
 
@@ -294,7 +295,7 @@ func TestABacklogIsTakenInPortions(t *testing.T) {
 		f.publish(batch...)
 	}
 	began := time.Now()
-	f.run(f.options(effect))
+	f.run(f.batches(effect))
 	f.handledInOrder(each, names...)
 	t.Logf("%d events in %s, %.0f/s", each*keys, time.Since(began).Round(time.Millisecond), each*keys/time.Since(began).Seconds())
 }

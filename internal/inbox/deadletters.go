@@ -50,7 +50,7 @@ func (d *deadLetters) publish(ctx context.Context, r events.Record, cause error,
 	defer cancel()
 	letter := r
 	letter.Topic = DeadLetterTopic(r.Topic, d.opts.Group)
-	if err := d.connect(ctx, letter.Topic); err != nil {
+	if err := d.connect(ctx, r.Topic, letter.Topic); err != nil {
 		return fmt.Errorf("connect to the dead letter topic: %w", err)
 	}
 	letter.Headers = append(r.Headers[:len(r.Headers):len(r.Headers)],
@@ -69,7 +69,8 @@ func (d *deadLetters) publish(ctx context.Context, r events.Record, cause error,
 	return nil
 }
 
-func (d *deadLetters) connect(ctx context.Context, topic string) error {
+// connect sees to it that there is a dead letter topic of another, as safe as that is.
+func (d *deadLetters) connect(ctx context.Context, of, topic string) error {
 	if d.producer != nil && d.ensured[topic] {
 		return nil
 	}
@@ -77,9 +78,7 @@ func (d *deadLetters) connect(ctx context.Context, topic string) error {
 	if err != nil {
 		return err
 	}
-	err = events.EnsureTopics(ctx, brokers, d.opts.Group, d.opts.Log, events.Topic{Name: topic, Partitions: 1, Settings: map[string]string{
-		"max.message.bytes": strconv.Itoa(maxLetter), "retention.ms": strconv.FormatInt((30 * 24 * time.Hour).Milliseconds(), 10),
-	}})
+	err = events.EnsureTopics(ctx, brokers, d.opts.Group, d.opts.Log, letterTopic(d.opts.topic(of), topic))
 	if err != nil {
 		return err
 	}
@@ -95,6 +94,16 @@ func (d *deadLetters) connect(ctx context.Context, topic string) error {
 		Brokers: brokers, ClientID: d.opts.Group, TransactionalID: d.opts.Group + "-dlq-" + uuid.NewString(), MaxMessageBytes: maxLetter, Log: d.opts.Log,
 	})
 	return err
+}
+
+func letterTopic(of events.Topic, name string) events.Topic {
+	settings := map[string]string{
+		"max.message.bytes": strconv.Itoa(maxLetter), "retention.ms": strconv.FormatInt((30 * 24 * time.Hour).Milliseconds(), 10),
+	}
+	if inSync, has := of.Settings["min.insync.replicas"]; has {
+		settings["min.insync.replicas"] = inSync
+	}
+	return events.Topic{Name: name, Partitions: 1, Replicas: of.Replicas, Settings: settings}
 }
 
 func (d *deadLetters) close() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"souk/internal/events"
 	"souk/internal/postgres"
 )
 
@@ -12,3 +13,6 @@ func Forget(ctx context.Context, pool *postgres.Pool, group string, remember tim
 	c := &consumer{Options: Options{Group: group, Remember: remember}, pool: pool}
 	return c.forget(ctx)
 }
+
+// Identity is what an event is noted under.
+func Identity(r events.Record) []byte { return []byte(delivered(r).event) }

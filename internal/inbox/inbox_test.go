@@ -29,7 +29,7 @@ import (
 
 // fixture is a service's database, where the effects of events are counted, and a topic.
 type fixture struct {
-	*testing.T
+	testing.TB
 	pool     *postgres.Pool
 	broker   string
 	topic    string
@@ -37,9 +37,9 @@ type fixture struct {
 	producer *events.Producer
 }
 
-func open(t *testing.T) fixture {
+func open(t testing.TB) fixture {
 	t.Helper()
-	f := fixture{T: t, pool: postgrestest.Open(t, "probe", postgres.Options{MaxConns: 20}), broker: testenv.Start(t).KafkaBroker()}
+	f := fixture{TB: t, pool: postgrestest.Open(t, "probe", postgres.Options{MaxConns: 20}), broker: testenv.Start(t).KafkaBroker()}
 	name := "test-" + strings.ToLower(rand.Text())
 	f.topic, f.group = name+".events.v1", name
 	eventstest.Create(t, f.broker, events.Topic{Name: f.topic, Partitions: 4}, events.Topic{Name: inbox.DeadLetterTopic(f.topic, f.group), Partitions: 1})
@@ -98,6 +98,25 @@ func (f fixture) options(handle handler) inbox.Options {
 		Group: f.group, Topics: []string{f.topic}, Handle: handle, FirstWait: 20 * time.Millisecond, MaxWait: 200 * time.Millisecond,
 		Brokers: func(context.Context) ([]string, error) { return []string{f.broker}, nil },
 		Log:     slog.New(slog.NewTextHandler(f.output(), nil)),
+	}
+}
+
+// batches is options for a handler of batches.
+func (f fixture) batches(handle handler) inbox.Options {
+	opts := f.options(nil)
+	opts.HandleAll = each(handle)
+	return opts
+}
+
+// each makes a handler of batches of one for single events.
+func each(handle handler) func(context.Context, pgx.Tx, []events.Message) error {
+	return func(ctx context.Context, tx pgx.Tx, ms []events.Message) error {
+		for _, m := range ms {
+			if err := handle(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 

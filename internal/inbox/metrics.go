@@ -15,6 +15,8 @@ import (
 type metrics struct {
 	events   *prometheus.CounterVec
 	took     *prometheus.HistogramVec
+	batches  *prometheus.CounterVec
+	undone   *prometheus.CounterVec
 	failures *prometheus.CounterVec
 	parked   *prometheus.CounterVec
 	replayed *prometheus.CounterVec
@@ -32,11 +34,13 @@ func newMetrics(c *consumer) *metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: group}, labels)
 	}
 	m := &metrics{
-		events: counter("inbox_events_total", "Events settled: handled now, or a duplicate of one that was settled before.", "topic", "outcome"),
+		events: counter("inbox_events_total", "Events settled: handled now, a duplicate of one that was settled before, or unwanted.", "topic", "outcome"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "inbox_event_seconds", Help: "Time until an event was handled, further attempts included.", ConstLabels: group,
+			Name: "inbox_event_seconds", Help: "Time until an event was handled, with its batch and with further attempts.", ConstLabels: group,
 			Buckets: []float64{.002, .005, .01, .025, .05, .1, .25, 1, 5, 30},
 		}, []string{"topic"}),
+		batches:  counter("inbox_batches_total", "Transactions that handled events; inbox_events_total over it is how many each had.", "topic"),
+		undone:   counter("inbox_batches_undone_total", "Batches that failed, whose events were settled one by one.", "topic"),
 		failures: counter("inbox_failures_total", "Attempts that failed: transient, error (counted) or poison.", "topic", "verdict"),
 		parked:   counter("inbox_parked_total", "Events parked: poison, attempts (they ran out) or behind an earlier one of their key.", "topic", "reason"),
 		replayed: counter("inbox_replayed_total", "Parked events handled after all.", "topic"),
@@ -48,6 +52,7 @@ func newMetrics(c *consumer) *metrics {
 	for _, topic := range c.Topics {
 		m.events.WithLabelValues(topic, "handled")
 		m.events.WithLabelValues(topic, "duplicate")
+		m.undone.WithLabelValues(topic)
 		for _, v := range []verdict{counted, transient, poison} {
 			m.failures.WithLabelValues(topic, v.String())
 		}
@@ -57,7 +62,7 @@ func newMetrics(c *consumer) *metrics {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.took, m.failures, m.parked, m.replayed, m.keys, m.lag, m.assigned}
+	return []prometheus.Collector{m.events, m.took, m.batches, m.undone, m.failures, m.parked, m.replayed, m.keys, m.lag, m.assigned}
 }
 
 func (m *metrics) unregister(from prometheus.Registerer) {
@@ -66,13 +71,18 @@ func (m *metrics) unregister(from prometheus.Registerer) {
 	}
 }
 
-func (m *metrics) settled(topic string, o outcome, took time.Duration) {
-	if o == duplicate {
-		m.events.WithLabelValues(topic, "duplicate").Inc()
+// settled counts what one transaction did.
+func (m *metrics) settled(topic string, handled, duplicates int, took time.Duration) {
+	m.events.WithLabelValues(topic, "duplicate").Add(float64(duplicates))
+	if handled == 0 {
 		return
 	}
-	m.events.WithLabelValues(topic, "handled").Inc()
-	m.took.WithLabelValues(topic).Observe(took.Seconds())
+	m.batches.WithLabelValues(topic).Inc()
+	m.events.WithLabelValues(topic, "handled").Add(float64(handled))
+	each := m.took.WithLabelValues(topic)
+	for range handled {
+		each.Observe(took.Seconds())
+	}
 }
 
 const (

@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"souk/internal/events"
 	"souk/internal/postgres"
 )
 
@@ -20,22 +19,22 @@ var errReleased = errors.New("the key is no longer parked")
 // the dead letter topic is written before it, so that none is missing there, and may
 // be there twice. It tries for as long as it takes. errReleased: there is nothing to
 // be behind of.
-func (c *consumer) park(ctx context.Context, stop <-chan struct{}, r events.Record, cause error, attempts int) error {
+func (c *consumer) park(ctx context.Context, stop <-chan struct{}, d delivery, cause error, attempts int) error {
 	pause := c.pause()
 	for published := false; ; {
 		var err error
 		if !published {
-			err = c.dead.publish(ctx, r, cause, attempts)
+			err = c.dead.publish(ctx, d.Record, cause, attempts)
 			published = err == nil
 		}
 		if err == nil {
-			err = c.store(ctx, r, cause, attempts)
+			err = c.store(ctx, d, cause, attempts)
 		}
 		switch {
 		case err == nil:
-			c.metrics.parked.WithLabelValues(r.Topic, reason(cause)).Inc()
+			c.metrics.parked.WithLabelValues(d.Topic, reason(cause)).Inc()
 			if cause != nil {
-				c.Log.Error("An event could not be handled and is parked, and so is what follows of its key", append(whereabouts(r),
+				c.Log.Error("An event could not be handled and is parked, and so is what follows of its key", append(whereabouts(d.Record),
 					"event.action", "event-parked", "error.message", oneLine(cause))...)
 			}
 			return nil
@@ -45,7 +44,7 @@ func (c *consumer) park(ctx context.Context, stop <-chan struct{}, r events.Reco
 			return errReleased
 		}
 		wait := pause.NextBackOff()
-		c.Log.Warn("An event could not be parked; its partition waits", append(whereabouts(r), "error.message", err.Error(), "event.duration", wait.Nanoseconds())...)
+		c.Log.Warn("An event could not be parked; its partition waits", append(whereabouts(d.Record), "error.message", err.Error(), "event.duration", wait.Nanoseconds())...)
 		if !sleep(ctx, stop, wait) {
 			return errStopped
 		}
@@ -53,27 +52,27 @@ func (c *consumer) park(ctx context.Context, stop <-chan struct{}, r events.Reco
 }
 
 // store notes the event as parked, unless it has been settled meanwhile.
-func (c *consumer) store(ctx context.Context, r events.Record, cause error, attempts int) error {
+func (c *consumer) store(ctx context.Context, d delivery, cause error, attempts int) error {
 	return postgres.Tx(ctx, c.pool, func(tx pgx.Tx) error {
-		event, key := identity(r), parkedKey(r)
+		event, key := []byte(d.event), []byte(d.key)
 		tag, err := tx.Exec(ctx, `INSERT INTO inbox (consumer, event, parked) VALUES ($1, $2, true) ON CONFLICT DO NOTHING`, c.Group, event)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
 		if cause != nil {
 			_, err := tx.Exec(ctx, `INSERT INTO inbox_parked_keys (consumer, topic, key, error) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-				c.Group, r.Topic, key, oneLine(cause))
+				c.Group, d.Topic, key, oneLine(cause))
 			if err != nil {
 				return err
 			}
 		}
-		value := r.Value
+		value := d.Value
 		if value == nil {
 			value = []byte{}
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO inbox_parked (consumer, topic, key, partition, "offset", event, headers, record_key, value, error, attempts)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-			c.Group, r.Topic, key, r.Partition, r.Offset, event, r.FlatHeaders(), r.Key, value, oneLine(cause), attempts)
+			c.Group, d.Topic, key, d.Partition, d.Offset, event, d.FlatHeaders(), d.Key, value, oneLine(cause), attempts)
 		return err
 	})
 }

@@ -52,6 +52,7 @@ func (c *consumer) replayOne(ctx context.Context) (worked bool, err error) {
 	var row parkedRow
 	var failure error // the handler's
 	complete := false // all but the commit
+	var message events.Message
 	err = postgres.Tx(ctx, c.pool, func(tx pgx.Tx) error {
 		worked, failure, complete = false, nil, false
 		var err error
@@ -62,7 +63,7 @@ func (c *consumer) replayOne(ctx context.Context) (worked bool, err error) {
 			return err
 		}
 		worked = true
-		if failure = c.replay(ctx, tx, row.Record); failure != nil {
+		if message, failure = c.replay(ctx, tx, row.Record); failure != nil {
 			return failure
 		}
 		if err := takeOut(ctx, tx, c.Group, row.Topic, row.key, row.event, row.id); err != nil {
@@ -73,6 +74,7 @@ func (c *consumer) replayOne(ctx context.Context) (worked bool, err error) {
 	})
 	switch {
 	case err == nil && worked:
+		c.Committed([]events.Message{message})
 		c.metrics.replayed.WithLabelValues(row.Topic).Inc()
 		c.Log.Info("A parked event was replayed", append(whereabouts(row.Record), "event.action", "event-replayed")...)
 		return true, nil
@@ -104,14 +106,14 @@ func (c *consumer) nextToReplay(ctx context.Context, tx pgx.Tx) (row parkedRow, 
 	return row, err
 }
 
-func (c *consumer) replay(ctx context.Context, tx pgx.Tx, r events.Record) error {
+func (c *consumer) replay(ctx context.Context, tx pgx.Tx, r events.Record) (events.Message, error) {
 	m, err := r.Decode()
 	if err != nil {
-		return Poison(err)
+		return m, Poison(err)
 	}
-	ctx, cancel := context.WithTimeout(traced(ctx, m), c.Timeout)
+	ctx, cancel := context.WithTimeout(Traced(ctx, m), c.Timeout)
 	defer cancel()
-	return c.handle(ctx, tx, m)
+	return m, c.handle(ctx, tx, []events.Message{m})
 }
 
 // takeOut ends the parking of a settled event, and of the key with the last of its events.

@@ -96,9 +96,19 @@ func (c *consumer) topics(ctx context.Context) ([]string, error) {
 	}
 	topics := make([]events.Topic, len(c.Topics))
 	for i, name := range c.Topics {
-		topics[i] = events.Topic{Name: name}
+		topics[i] = c.topic(name)
 	}
 	return brokers, events.EnsureTopics(ctx, brokers, c.Group, c.Log, topics...)
+}
+
+// topic as Create has it.
+func (o Options) topic(name string) events.Topic {
+	for _, t := range o.Create {
+		if t.Name == name {
+			return t
+		}
+	}
+	return events.Topic{Name: name}
 }
 
 // members are the workers of one connection. Only the goroutine that polls uses them.
@@ -123,7 +133,7 @@ func (m *members) assigned(partitions []events.Partition) {
 	}
 	for _, p := range partitions {
 		m.stop([]events.Partition{p}, true) // there is none, unless a revocation was missed
-		m.workers[p] = start(m.ctx, m.group, p, m.settle)
+		m.workers[p] = start(m.ctx, m.group, p, m.consumer)
 	}
 	m.metrics.assigned.WithLabelValues().Set(float64(len(m.workers)))
 	m.Log.Info("Partitions assigned", "event.action", "partitions-assigned", "kafka.partitions", fmt.Sprint(partitions))

@@ -18,7 +18,9 @@ const (
 type worker struct {
 	group     *events.Group
 	partition events.Partition
-	settle    func(context.Context, <-chan struct{}, events.Record) error
+	most      int // records to settle at once
+	wants     func(events.Record) bool
+	settle    func(context.Context, <-chan struct{}, []events.Record) (done int, err error)
 
 	stop   chan struct{} // closed: take no other record
 	cancel context.CancelFunc
@@ -38,9 +40,9 @@ type polled struct {
 	end bool
 }
 
-func start(ctx context.Context, group *events.Group, p events.Partition, settle func(context.Context, <-chan struct{}, events.Record) error) *worker {
+func start(ctx context.Context, group *events.Group, p events.Partition, c *consumer) *worker {
 	w := &worker{
-		group: group, partition: p, settle: settle,
+		group: group, partition: p, most: c.Batch, wants: c.wants, settle: c.settleAll,
 		stop: make(chan struct{}), done: make(chan struct{}), more: make(chan struct{}, 1),
 	}
 	// What is at work may end in peace when ctx does; see workers.stop.
@@ -54,16 +56,20 @@ func start(ctx context.Context, group *events.Group, p events.Partition, settle 
 
 func (w *worker) run(ctx context.Context) {
 	for {
-		next, more := w.take()
+		records, last, more := w.take()
 		if !more {
 			return
 		}
-		if !next.end {
-			if err := w.settle(ctx, w.stop, next.Record); err != nil {
+		if len(records) > 0 {
+			done, err := w.settle(ctx, w.stop, records)
+			if err != nil && done > 0 {
+				w.store(polled{Record: records[done-1]})
+			}
+			if err != nil {
 				return
 			}
 		}
-		w.store(next)
+		w.store(last)
 	}
 }
 
@@ -82,16 +88,15 @@ func (w *worker) add(p polled) {
 	}
 }
 
-// take waits for the next, and reports false when the worker has to end.
-func (w *worker) take() (polled, bool) {
+// take waits for something, and gives the records among it that are wanted, if any, and
+// the last of it, which may be an end. It reports false when the worker has to end.
+func (w *worker) take() (records []events.Record, last polled, more bool) {
 	for {
-		select {
-		case <-w.stop:
-			return polled{}, false
-		default:
+		if closed(w.stop) {
+			return nil, polled{}, false
 		}
-		if p, has := w.pop(); has {
-			return p, true
+		if records, last, has := w.pop(); has {
+			return records, last, true
 		}
 		select {
 		case <-w.stop:
@@ -100,20 +105,22 @@ func (w *worker) take() (polled, bool) {
 	}
 }
 
-func (w *worker) pop() (polled, bool) {
+func (w *worker) pop() (records []events.Record, last polled, has bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.queue) == 0 {
-		return polled{}, false
+	for len(w.queue) > 0 && len(records) < w.most {
+		last, has = w.queue[0], true
+		w.queue[0] = polled{}
+		w.queue = w.queue[1:]
+		w.bytes -= last.Size()
+		if !last.end && w.wants(last.Record) {
+			records = append(records, last.Record)
+		}
 	}
-	p := w.queue[0]
-	w.queue[0] = polled{}
-	w.queue = w.queue[1:]
-	w.bytes -= p.Size()
 	if w.paused && !w.gone && len(w.queue) <= lowRecords && w.bytes <= lowBytes {
 		w.paused = w.group.Resume(w.partition) != nil
 	}
-	return p, true
+	return records, last, has
 }
 
 // store notes the progress. It fails if the partition has gone, and the next member

@@ -22,11 +22,9 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"souk/internal/errs"
 	"souk/internal/events"
 	"souk/internal/logs"
 )
@@ -47,42 +45,40 @@ var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 // no others. When a million events wait, Kafka has been away for long: Append fails
 // with errs.Unavailable "events-backlog", and so should the change.
 func Append(ctx context.Context, tx pgx.Tx, messages ...events.Message) error {
-	if len(messages) == 0 {
-		return nil
+	batch := &pgx.Batch{}
+	if err := Queue(ctx, batch, messages...); err != nil || batch.Len() == 0 {
+		return err
 	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("outbox: append: %w", err)
+	}
+	return nil
+}
+
+// Queue is Append for a batch of statements of the caller's, so that a change and its
+// events are one round trip. That the outbox is full is an error of the batch's Close,
+// which must be what reads this part of the results: don't read past the statements that
+// were queued before.
+func Queue(ctx context.Context, batch *pgx.Batch, messages ...events.Message) error {
 	parent := ""
 	if trace, has := logs.TraceFrom(ctx); has {
 		parent = trace.Traceparent()
 	}
-	rows := make([]events.Record, len(messages))
-	for i, m := range messages {
+	var next rows
+	for _, m := range messages {
 		if m.Traceparent == "" {
 			m.Traceparent = parent
 		}
-		var err error
-		if rows[i], err = record(m); err != nil {
+		r, err := record(m)
+		if err != nil {
 			return fmt.Errorf("outbox: %w", err)
 		}
-	}
-	batch := &pgx.Batch{}
-	for _, r := range rows {
-		batch.Queue(`INSERT INTO outbox (topic, key, headers, value) SELECT $1, $2, $3, $4
-			WHERE NOT EXISTS (SELECT FROM outbox_state WHERE full_up)`, r.Topic, string(r.Key), r.FlatHeaders(), r.Value)
-	}
-	results := tx.SendBatch(ctx, batch)
-	for range rows {
-		tag, err := results.Exec()
-		if err == nil && tag.RowsAffected() == 0 {
-			err = errs.New(errs.Unavailable, "events-backlog", "too many changes wait to be made known; try again later").After(5 * time.Second)
-		}
-		if err != nil {
-			_ = results.Close() // what it says follows from err
-			return fmt.Errorf("outbox: append: %w", err)
+		if next.add(r); len(next.topics) == rowsAtOnce {
+			next.queue(batch)
+			next = rows{}
 		}
 	}
-	if err := results.Close(); err != nil {
-		return fmt.Errorf("outbox: append: %w", err)
-	}
+	next.queue(batch)
 	return nil
 }
 

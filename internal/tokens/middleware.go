@@ -25,6 +25,19 @@ func (v *Verifier) Require(scopes ...string) fiber.Handler {
 	}
 }
 
+// Optional lets a request pass that has no Authorization header, as nobody's: Of is then nil. One that has is treated as
+// by Require: what is wrong with it is an error and not ignored, so that nobody who believes to be known is not.
+func (v *Verifier) Optional(scopes ...string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if sent := c.Context().Request.Header.PeekAll(fiber.HeaderAuthorization); len(sent) > 1 || len(sent) == 1 && len(sent[0]) > 0 {
+			if err := v.Authorize(c, scopes); err != nil {
+				return err
+			}
+		}
+		return c.Next()
+	}
+}
+
 // Authorize is Require for who has no next handler.
 func (v *Verifier) Authorize(c *fiber.Ctx, scopes []string) error {
 	token, err := bearer(c)
@@ -48,7 +61,7 @@ func (v *Verifier) Authorize(c *fiber.Ctx, scopes []string) error {
 
 type principalKey struct{}
 
-// Of is who asks, on routes behind Require; elsewhere nil.
+// Of is who asks, on routes behind Require, and behind Optional if somebody does; elsewhere nil.
 func Of(c *fiber.Ctx) *Principal {
 	p, _ := c.Context().UserValue(principalKey{}).(*Principal)
 	return p

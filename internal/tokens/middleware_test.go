@@ -34,6 +34,12 @@ func guarded(t testing.TB, i *tokenstest.Issuer) *fiber.App {
 		}
 		return who(c)
 	})
+	app.Get("/optional", v.Optional("orders"), func(c *fiber.Ctx) error {
+		if tokens.Of(c) == nil {
+			return c.SendString("nobody")
+		}
+		return who(c)
+	})
 	app.Get("/open", func(c *fiber.Ctx) error {
 		if tokens.Of(c) != nil {
 			t.Error("somebody is known where nobody was asked")
@@ -85,6 +91,15 @@ func TestWhatARefusalTellsTheClient(t *testing.T) {
 		{"/one", []string{"Bearer " + i.Scoped("catalog:writer", "catalog", "write", "CATALOG:WRITE")}, 403, "insufficient-scope", `Bearer realm="souk", error="insufficient_scope", scope="catalog:write"`},
 		{"/either", []string{good}, 403, "insufficient-scope", `Bearer realm="souk", error="insufficient_scope", scope="users:read users:roles"`},
 		{"/any?access_token=" + good[7:], nil, 401, "token-required", `Bearer realm="souk"`},
+		{"/optional", nil, 200, "nobody", ""},
+		{"/optional", []string{""}, 200, "nobody", ""},
+		{"/optional", []string{good}, 200, key, ""},
+		{"/optional", []string{good, good}, 400, "bad-authorization", `Bearer realm="souk", error="invalid_request"`},
+		{"/optional", []string{"", ""}, 400, "bad-authorization", `Bearer realm="souk", error="invalid_request"`},
+		{"/optional", []string{"Basic eDp5"}, 401, "token-required", `Bearer realm="souk"`},
+		{"/optional", []string{"Bearer "}, 401, "invalid-token", `Bearer realm="souk", error="invalid_token", error_description="invalid-token"`},
+		{"/optional", []string{"Bearer " + i.Expired()}, 401, "token-expired", `Bearer realm="souk", error="invalid_token", error_description="token-expired"`},
+		{"/optional", []string{"Bearer " + i.Scoped("account")}, 403, "insufficient-scope", `Bearer realm="souk", error="insufficient_scope", scope="orders"`},
 		{"/recent", []string{good}, 200, key, ""},
 		{"/recent", []string{"Bearer " + i.Sign(old)}, 401, "insufficient-user-authentication", `Bearer realm="souk", error="insufficient_user_authentication", max_age=300`},
 		{"/recent", []string{"Bearer " + i.Client("importer")}, 401, "insufficient-user-authentication", `Bearer realm="souk", error="insufficient_user_authentication", max_age=300`},

@@ -33,6 +33,10 @@ type Options struct {
 	DrainDelay   time.Duration // how long new connections and idle ones are still served after the end; default 1 s
 	DrainTimeout time.Duration // how long in-flight requests may take after the end, delay included; default 15 s
 
+	Streams    int           // open ones (SendStream), else 503; they do not count in Concurrency; default 1024
+	StreamTime time.Duration // how long one may last; default 10 min
+	Heartbeat  time.Duration // of a silent SendEvents; default 15 s
+
 	// TrustForwarded believes X-Forwarded-For, -Proto and -Host, because only our
 	// own gateway or load balancer can reach the port and sets them itself.
 	TrustForwarded bool
@@ -57,6 +61,9 @@ func (o Options) withDefaults() Options {
 	def(&o.RequestTimeout, 5*time.Second)
 	def(&o.Concurrency, 512)
 	def(&o.MaxConnections, 4096)
+	def(&o.Streams, 1024)
+	def(&o.StreamTime, 10*time.Minute)
+	def(&o.Heartbeat, 15*time.Second)
 	def(&o.DrainDelay, time.Second)
 	def(&o.DrainTimeout, 15*time.Second)
 	return o

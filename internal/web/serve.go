@@ -19,7 +19,7 @@ var errStopped = errors.New("the server stopped waiting for this request")
 //
 //  1. for DrainDelay everything goes on, but each answer says "Connection: close",
 //     so that clients leave of their own accord;
-//  2. the listener closes, and connections end that were idle for DrainDelay;
+//  2. the listener closes, streams end, and connections that were idle for DrainDelay;
 //  3. requests in flight are awaited until DrainTimeout has passed since ctx
 //     ended; what still runs then has its context cancelled and is cut off.
 //
@@ -57,6 +57,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if broken == nil {
 		sleep(served, s.opts.DrainDelay)
 	}
+	s.streams.drain()
 	_ = ln.Close() // its error would say that it is closed already
 	if err := <-served; err != nil && broken == nil {
 		broken = err

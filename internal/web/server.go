@@ -26,6 +26,7 @@ type Server struct {
 	active   atomic.Int64
 	draining atomic.Bool
 	conns    connections
+	streams  streams
 	logged   map[string]bool // query parameters whose values may be logged
 }
 
@@ -94,7 +95,7 @@ func (s *Server) bodyLimit(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 }
 
 func (s *Server) bodyShare() int {
-	share := s.opts.BodyMemory / int(max(1, s.conns.busy.Load()))
+	share := s.opts.BodyMemory / int(max(1, s.conns.busy.Load()-s.streams.count.Load())) // a stream has no body to come
 	return min(max(share, bodyFloor), s.opts.BodyLimit)
 }
 

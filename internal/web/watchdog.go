@@ -70,6 +70,7 @@ func (s *Server) watchdog(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			s.streams.look()
 			s.conns.each(func(c *conn) {
 				at := c.deadline.Load()
 				if at > 0 && at < now.UnixNano() && c.deadline.CompareAndSwap(at, overtaken) {

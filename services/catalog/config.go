@@ -24,7 +24,6 @@ type Config struct {
 	Pages          PagesConfig      `yaml:"pages"`
 	Categories     CategoriesConfig `yaml:"categories"`
 	Outbox         OutboxConfig     `yaml:"outbox"`
-	Events         EventsConfig     `yaml:"events"`
 	Mongo          MongoConfig      `yaml:"mongo"`
 }
 
@@ -49,12 +48,6 @@ type OutboxConfig struct {
 	PendingProducts   int           `yaml:"pending_products"`    // then all changes are refused
 }
 
-// EventsConfig is about topics; read at the start.
-type EventsConfig struct {
-	// Partitions of the products' topic when it is created; an existing one is left alone.
-	Partitions int `yaml:"partitions"`
-}
-
 // MongoConfig is about the database; read at the start. Where it is, Consul says.
 type MongoConfig struct {
 	Database   string        `yaml:"database"`
@@ -71,7 +64,6 @@ func Defaults() Config {
 		Pages:          PagesConfig{Default: 20, Max: 100},
 		Categories:     CategoriesConfig{CacheAge: 2 * time.Second},
 		Outbox:         OutboxConfig{PollInterval: 200 * time.Millisecond, Batch: 200, PendingPerProduct: 20, PendingProducts: 10_000},
-		Events:         EventsConfig{Partitions: 6},
 		Mongo:          MongoConfig{Database: "catalog", PoolSize: 16, Timeout: 1500 * time.Millisecond},
 	}
 }
@@ -91,7 +83,6 @@ func (c *Config) Validate() error {
 		// More would not fit the document beside the largest product.
 		config.Within("outbox.pending_per_product", c.Outbox.PendingPerProduct, 1, 20),
 		config.Within("outbox.pending_products", c.Outbox.PendingProducts, 1, 1_000_000),
-		config.Within("events.partitions", c.Events.Partitions, 1, 1000),
 		config.Within("mongo.pool_size", c.Mongo.PoolSize, 1, 200),
 		config.Within("mongo.timeout", c.Mongo.Timeout, 50*time.Millisecond, 30*time.Second),
 	}

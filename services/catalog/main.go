@@ -100,7 +100,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	kafka := events.Kafka(func(ctx context.Context) ([]string, error) { return find(ctx, "kafka") }, conf.Get().Events.Partitions, p.Log)
+	kafka := events.Kafka(func(ctx context.Context) ([]string, error) { return find(ctx, "kafka") }, events.Topics(p.Env), p.Log)
 	relay := events.NewRelay(st, st.Lease("relay", p.Instance, events.LeaseTTL), kafka, func() events.Settings { return conf.Get().relay() }, p.Log)
 	p.Metrics.MustRegister(relay.Metrics()...)
 	p.Go(ctx, "relay", relay.Run)

@@ -113,7 +113,7 @@ func (b *bench) start(wrap func(app.Store) app.Store) instance {
 	wg.Go(func() { app.Sweep(ctx, files, b.store, func() time.Duration { return time.Hour }, log) })
 	wg.Go(func() {
 		inbox.Run(ctx, b.pool, inbox.Options{
-			Group: b.group, Topics: b.topics[:], Handle: events.Handler(b.store), Log: log, Metrics: in.metrics, FirstWait: 10 * time.Millisecond, MaxWait: 50 * time.Millisecond,
+			Group: b.group, Topics: b.topics[:], HandleAll: events.Handler(b.store), Log: log, Metrics: in.metrics, FirstWait: 10 * time.Millisecond, MaxWait: 50 * time.Millisecond,
 			Brokers: func(context.Context) ([]string, error) { return []string{b.env.KafkaBroker()}, nil },
 		})
 	})

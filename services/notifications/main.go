@@ -103,7 +103,7 @@ func run(ctx context.Context) (err error) {
 
 	return p.Serve(ctx, func(ctx context.Context) error {
 		inbox.Run(ctx, pool, inbox.Options{
-			Group: events.Group, Topics: []string{events.UsersTopic, events.OrdersTopic}, Handle: events.Handler(st),
+			Group: events.Group, Topics: []string{events.UsersTopic, events.OrdersTopic}, HandleAll: events.Handler(st),
 			Brokers: func(ctx context.Context) ([]string, error) { return discovery.Resolve(ctx, consul, "kafka", find) },
 			Log:     p.Log, Metrics: p.Metrics,
 		})

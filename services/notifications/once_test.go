@@ -86,7 +86,7 @@ func kinds(t *testing.T, p *place) {
 			t.Errorf("%s: %v", kind, header)
 		}
 	}
-	for kind, subject := range map[string]string{events.OrderConfirmed: "Your order S-7 is confirmed", events.OrderCancelled: "Your order S-7 was cancelled", events.OrderRefunded: "Refund for your order S-7"} {
+	for kind, subject := range map[string]string{events.OrderConfirmed: "Your order S-7 is confirmed", events.OrderCancelled: "Your order S-7 was cancelled", events.OrderRefunded: "Refund for your order S-7", events.OrderFailed: "Your order S-7 could not be completed"} {
 		user := uuid.New()
 		event := b.ordered(user, kind)
 		b.publish(event)
@@ -97,7 +97,7 @@ func kinds(t *testing.T, p *place) {
 			t.Errorf("%s: %v", kind, got)
 		}
 	}
-	if users := b.smtp.Mails(); len(users) != 8 {
+	if users := b.smtp.Mails(); len(users) != 9 {
 		t.Errorf("the server has %d", len(users))
 	}
 	// users may know better by now: somebody has confirmed the address since.
@@ -123,11 +123,11 @@ type forgetful struct {
 	lost atomic.Bool
 }
 
-func (f *forgetful) Finish(ctx context.Context, c app.Claim, status app.Status, reason string) error {
+func (f *forgetful) Finish(ctx context.Context, ends []app.End) (map[uuid.UUID]bool, error) {
 	if f.lost.CompareAndSwap(false, true) {
-		return app.ErrLeaseLost // whatever it returns, nobody is there to hear it
+		return nil, nil // whatever it returns, nobody is there to hear it
 	}
-	return f.Store.Finish(ctx, c, status, reason)
+	return f.Store.Finish(ctx, ends)
 }
 
 func lostRecord(t *testing.T, p *place) {

@@ -50,6 +50,7 @@ func TestTheService(t *testing.T) {
 		"a mail under way when its user is erased leaves no file":                   erasedUnderWay,
 		"a poison event is parked and holds up nobody else":                         poison,
 		"what is stopped in the middle is soon done by another":                     stopped,
+		"orders by the thousand cost little":                                        cost,
 		"the program runs, with users away too":                                     program,
 	} {
 		t.Run(what, func(t *testing.T) { scenario(t, p) })

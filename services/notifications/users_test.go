@@ -37,6 +37,7 @@ type usersServer struct {
 	known   map[uuid.UUID]bool
 	asked   map[string]int // by id
 	links   int
+	calls   int
 	hold    chan struct{} // an answer waits for it
 }
 
@@ -81,7 +82,7 @@ func startUsers(t *testing.T, config *tls.Config) *usersServer {
 	u := &usersServer{mails: map[string]app.Kind{}, owners: map[string]uuid.UUID{}, known: map[uuid.UUID]bool{}, asked: map[string]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /internal/mails/{id}", u.mail)
-	mux.HandleFunc("GET /internal/users/{id}/contact", u.contact)
+	mux.HandleFunc("POST /internal/contacts", u.contacts)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +93,7 @@ func startUsers(t *testing.T, config *tls.Config) *usersServer {
 			t.Errorf("asked by %s: %v", peer, err)
 		}
 		u.mu.Lock()
+		u.calls++
 		away, hold := u.away, u.hold
 		u.mu.Unlock()
 		if hold != nil {
@@ -155,13 +157,21 @@ func (u *usersServer) mail(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-func (u *usersServer) contact(w http.ResponseWriter, r *http.Request) {
+func (u *usersServer) contacts(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	user, err := uuid.Parse(r.PathValue("id"))
-	if err != nil || !u.known[user] {
-		w.WriteHeader(http.StatusNotFound)
+	var question struct {
+		IDs []uuid.UUID `json:"ids"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&question); err != nil || len(question.IDs) == 0 || len(question.IDs) > app.MostContacts {
+		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"email": addressOf(user), "name": "Ada Lovelace", "locale": "en"})
+	contacts := []map[string]any{}
+	for _, user := range question.IDs {
+		if u.known[user] {
+			contacts = append(contacts, map[string]any{"id": user, "email": addressOf(user), "name": "Ada Lovelace", "locale": "en"})
+		}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"contacts": contacts})
 }

@@ -89,7 +89,7 @@ func run(ctx context.Context) (err error) {
 	p.Go(ctx, "locks", st.AnnounceLocks)
 	p.Go(ctx, "outbox", func(ctx context.Context) {
 		outbox.Relay(ctx, pool, outbox.Options{
-			Service: p.Service, Topics: events.Topics(0), Brokers: brokers(p, consul), Log: p.Log, Metrics: p.Metrics,
+			Service: p.Service, Topics: events.Topics(p.Env), Brokers: brokers(p, consul), Log: p.Log, Metrics: p.Metrics,
 		})
 	})
 

@@ -145,7 +145,7 @@ func TestACancelledOrderIsPaidBackAndItsStockIsForSaleAgain(t *testing.T) {
 	b := newBuyer(t)
 	o := b.buys(t, sku, 4, "pm_sandbox_approve")
 	b.sees(t, o.ID, 30*time.Second, "is complete", complete)
-	b.ask(t, "POST", "/v1/orders/"+o.ID+"/cancel", map[string]any{"reason": "changed my mind"}, nil)
+	b.ask(t, "POST", "/v1/orders/"+o.ID+"/cancel", map[string]any{"reason": "changed_mind"}, nil)
 	o = b.sees(t, o.ID, 30*time.Second, "is cancelled", ended("cancelled"))
 	has(t, sku, 4, 0, 0)
 	if all := intentsOf(t, o.ID); len(all) != 1 || all[0].Refunded != o.Total || o.Refunded != o.Total {

@@ -21,6 +21,8 @@ type Store interface {
 	Shown(ctx context.Context, id string) (Shown, error)
 	// Products of a query, in its order; categories stands for Query.Category.
 	Products(ctx context.Context, q Query, categories []string) ([]Shown, error)
+	// Offers of SKUs, in no order; those that no product has are left out.
+	Offers(ctx context.Context, skus []string) ([]Offer, error)
 	// InsertProduct adds a product with its event, whose data is the product as it will be
 	// shown. A slug or SKU that is taken is
 	// errs.Conflict, and so is a key of once that is in use.

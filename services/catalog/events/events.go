@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"souk/contracts"
 	kafka "souk/internal/events"
 	"souk/services/catalog/app"
 )
@@ -27,16 +28,10 @@ const (
 // TransactionalID is shared by all instances, of which one at a time publishes.
 const TransactionalID = "catalog-relay"
 
-// Topics as they should be. Each event holds the whole product or tree, so the newest
-// of each key is kept for good and a reader can start from the beginning at any time;
-// the older ones stay for a week.
-func Topics(productPartitions int) []kafka.Topic {
-	settings := map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "604800000"}
-	return []kafka.Topic{
-		{Name: ProductsTopic, Partitions: productPartitions, Settings: settings},
-		{Name: CategoriesTopic, Partitions: 1, Settings: settings},
-	}
-}
+// Topics as an environment has them. Each event holds the whole product or tree, so the
+// newest of each key is kept for good and a reader can start from the beginning at any
+// time; the older ones stay for a week.
+func Topics(env string) []kafka.Topic { return contracts.Topics(env, "catalog") }
 
 // message is an event as it goes on its topic.
 func message(e app.Event) kafka.Message {
@@ -54,7 +49,7 @@ func message(e app.Event) kafka.Message {
 
 // Kafka gives what opens a Relay's connection: it asks for the brokers anew each time,
 // and creates the topics if they are missing.
-func Kafka(brokers func(context.Context) ([]string, error), productPartitions int, log *slog.Logger) func(context.Context) (Publisher, error) {
+func Kafka(brokers func(context.Context) ([]string, error), topics []kafka.Topic, log *slog.Logger) func(context.Context) (Publisher, error) {
 	return func(ctx context.Context) (Publisher, error) {
 		ctx, cancel := context.WithTimeout(ctx, openLimit)
 		defer cancel()
@@ -62,7 +57,7 @@ func Kafka(brokers func(context.Context) ([]string, error), productPartitions in
 		if err != nil {
 			return nil, err
 		}
-		if err := kafka.EnsureTopics(ctx, at, "catalog", log, Topics(productPartitions)...); err != nil {
+		if err := kafka.EnsureTopics(ctx, at, "catalog", log, topics...); err != nil {
 			return nil, err
 		}
 		return kafka.Open(ctx, kafka.Options{Brokers: at, ClientID: "catalog", TransactionalID: TransactionalID, Log: log})

@@ -40,7 +40,7 @@ func newShop(t *testing.T) *shop {
 		settings: app.Settings{PendingPerProduct: 5, PendingProducts: 1000, TreeAge: time.Second},
 	}
 	s.Catalog = app.New(s.store, func() app.Settings { return s.settings })
-	topics := events.Topics(3)
+	topics := events.Topics("dev")
 	for i := range topics {
 		topics[i].Name += s.suffix
 	}

@@ -26,6 +26,8 @@ func Routes(r fiber.Router, catalog *app.Catalog, verifier *tokens.Verifier, ope
 	r.Patch("/v1/categories/:category", write, h.updateCategory)
 	r.Delete("/v1/categories/:category", write, h.archiveCategory)
 
+	r.Post("/internal/prices", only("orders"), h.prices)
+
 	r.Get("/openapi.yaml", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, "application/yaml") // RFC 9512
 		return c.Send(openAPI)

@@ -159,7 +159,21 @@ func (a *api) try(c call) (answer, error) {
 	for name, value := range c.headers {
 		request.Header.Set(name, value)
 	}
-	response, err := http.DefaultClient.Do(request)
+	return a.exchange(http.DefaultClient, request, c)
+}
+
+// send is do for a request that was made elsewhere.
+func (a *api) send(client *http.Client, request *http.Request, c call) answer {
+	a.t.Helper()
+	got, err := a.exchange(client, request, c)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return got
+}
+
+func (a *api) exchange(client *http.Client, request *http.Request, c call) (answer, error) {
+	response, err := client.Do(request)
 	if err != nil {
 		return answer{}, err
 	}

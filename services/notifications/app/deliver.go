@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
+
 	"souk/internal/logs"
 )
 
@@ -14,10 +16,18 @@ type worker struct {
 	*Sender
 	session Session // nil: none is open
 	used    int     // how often it was
+
+	contacts map[uuid.UUID]Content // of the users of the batch; nil: they are asked for when one is needed
+	asked    time.Time             // when
+	written  []Claim               // sent, but not certainly
 }
 
-// sessionMails is how many mails go over one session; servers have limits of their own, usually higher ones.
-const sessionMails = 50
+const (
+	// sessionMails is how many mails go over one session; servers have limits of their own, usually higher ones.
+	sessionMails = 100
+	// contactsLife is how long an address is good: its user may change it, or go.
+	contactsLife = 10 * time.Second
+)
 
 func (w *worker) close() {
 	if w.session != nil {
@@ -26,38 +36,88 @@ func (w *worker) close() {
 	}
 }
 
-// deliver brings a claimed mail to an end, or puts it back. When ctx ends, what has begun may still end well.
-func (w *worker) deliver(ctx context.Context, c Claim) {
-	ctx, cancel := outlive(traced(ctx, c), lastWords)
+// deliver brings claimed mails to an end, or puts them back. When ctx ends, what has begun may still end well, and the
+// rest is put back.
+func (w *worker) deliver(ctx context.Context, claims []Claim) {
+	working, cancel := outlive(ctx, lastWords)
 	defer cancel()
+	w.contacts = nil
+	for i, c := range claims {
+		switch {
+		case ctx.Err() != nil:
+			w.flush(working)
+			w.putBack(working, claims[i:], stopping)
+			return
+		case w.asking.open() || w.posting.open():
+			w.flush(working)
+			w.putBack(working, claims[i:], errOpen)
+			return
+		}
+		w.one(traced(working, c), c, claims[i:])
+		if w.session == nil || len(w.written) >= w.session.Batch() {
+			w.flush(working)
+		}
+	}
+	w.flush(working)
+}
+
+// stopping is no fault of anybody's.
+var stopping = &Failure{Reason: "stopped", Waits: true}
+
+// one sends the first of the claims, or brings it to another end.
+func (w *worker) one(ctx context.Context, c Claim, claims []Claim) {
 	log := w.log.With("mail.id", c.ID.String(), "mail.kind", string(c.Kind))
-	err := w.try(ctx, c)
+	err := w.try(ctx, c, claims)
 	switch {
 	case err == nil:
-		w.finish(ctx, c, Sent, "")
+		w.written = append(w.written, c)
 		return
 	case errors.Is(err, ErrGone):
-		w.finish(ctx, c, Dropped, "gone")
+		w.finish(ctx, []End{{c, Dropped, "gone"}})
 		return
 	}
+	w.flush(ctx)
 	w.close()
 	switch failure := failureOf(err); {
 	case errors.Is(err, ErrLeaseLost):
 		log.WarnContext(ctx, "another instance has the mail, or it was erased: it is not sent here")
 	case failure.Final:
 		log.WarnContext(ctx, "the mail can't be sent", logs.Err(failure))
-		w.finish(ctx, c, Failed, failure.Reason)
+		w.finish(ctx, []End{{c, Failed, failure.Reason}})
 	case !failure.Waits && !c.FailingSince.IsZero() && time.Since(c.FailingSince) >= w.settings().GiveUp:
 		log.WarnContext(ctx, "the mail could not be sent for too long", logs.Err(failure))
-		w.finish(ctx, c, Failed, "gave-up after "+failure.Reason)
+		w.finish(ctx, []End{{c, Failed, "gave-up after " + failure.Reason}})
 	default:
-		w.putBack(ctx, c, failure)
+		w.putBack(ctx, claims[:1], failure)
 	}
 }
 
-// try makes one attempt. nil says that the mail is out.
-func (w *worker) try(ctx context.Context, c Claim) (err error) {
+// flush records what was sent, once it is certain.
+func (w *worker) flush(ctx context.Context) {
+	written := w.written
+	if len(written) == 0 {
+		return
+	}
+	w.written = nil
+	if w.session == nil {
+		return // closed in between, so never certain: the leases end
+	}
+	if err := w.session.Flush(); err != nil {
+		w.close()
+		w.putBack(ctx, written, failureOf(err))
+		return
+	}
+	ends := make([]End, len(written))
+	for i, c := range written {
+		ends[i] = End{c, Sent, ""}
+	}
+	w.finish(ctx, ends)
+}
+
+// try makes one attempt. nil says that the mail is out, if Flush agrees.
+func (w *worker) try(ctx context.Context, c Claim, claims []Claim) (err error) {
 	if w.used >= sessionMails {
+		w.flush(ctx)
 		w.close()
 	}
 	w.used++
@@ -74,7 +134,7 @@ func (w *worker) try(ctx context.Context, c Claim) (err error) {
 		if sent, err := w.session.Sent(c.Mail); sent || err != nil {
 			return err
 		}
-		content, ok := w.ask(ctx, c, &notAsked)
+		content, ok := w.ask(ctx, c, claims, &notAsked)
 		if !ok {
 			return nil
 		}
@@ -92,72 +152,37 @@ func (w *worker) try(ctx context.Context, c Claim) (err error) {
 	return err
 }
 
-// ask has users give what the mail needs, or says why not.
-func (w *worker) ask(ctx context.Context, c Claim, why *error) (content Content, ok bool) {
+// ask has users give what the mail needs, or says why not. For an order's it asks for all those that are still to come.
+func (w *worker) ask(ctx context.Context, c Claim, claims []Claim, why *error) (content Content, ok bool) {
 	*why = w.asking.do(func() (err error) {
-		if c.Kind.OfOrder() {
-			content, err = w.users.Contact(ctx, c.User)
-		} else {
+		if !c.Kind.OfOrder() {
 			content, err = w.users.Mail(ctx, c.Subject)
+			return err
 		}
-		return err
+		if w.contacts == nil || time.Since(w.asked) > contactsLife {
+			w.asked = time.Now()
+			if w.contacts, err = w.users.Contacts(ctx, buyers(claims)); err != nil {
+				return err
+			}
+		}
+		if content, ok = w.contacts[c.User]; !ok {
+			return ErrGone
+		}
+		return nil
 	})
 	return content, *why == nil
 }
 
-// recordMargin is what a lease still has after the longest handing over, to record it.
-const recordMargin = 15 * time.Second
-
-// finish records the end. A mail that is out and not recorded would be sent again when its lease ends, so it tries as
-// long as that lasts.
-func (w *worker) finish(ctx context.Context, c Claim, status Status, reason string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordMargin)
-	defer cancel()
-	for {
-		err := w.store.Finish(ctx, c, status, reason)
-		switch {
-		case err == nil:
-			w.metrics.finish(c, status)
-			w.log.InfoContext(ctx, "mail "+string(status), "event.action", "mail-"+string(status), "mail.id", c.ID.String(), "mail.kind", string(c.Kind), "event.reason", reason)
-			return
-		case errors.Is(err, ErrLeaseLost): // erased meanwhile; or another instance records it, after a lease too short
-			w.log.WarnContext(ctx, "the end of a mail is not recorded here", "mail.id", c.ID.String(), "mail.status", string(status))
-			return
-		case ctx.Err() != nil:
-			w.log.ErrorContext(ctx, "what became of a mail could not be recorded", "mail.id", c.ID.String(), "mail.status", string(status), logs.Err(err))
-			return
+// buyers are the users of orders' mails, each once.
+func buyers(claims []Claim) (users []uuid.UUID) {
+	known := map[uuid.UUID]bool{}
+	for _, c := range claims {
+		if c.Kind.OfOrder() && !known[c.User] && len(users) < MostContacts {
+			known[c.User] = true
+			users = append(users, c.User)
 		}
-		pause(ctx, 200*time.Millisecond)
 	}
-}
-
-// waitAgain is when a mail is due again that had to wait for a server whose circuit watches over it.
-const waitAgain = time.Second
-
-// putBackLimit keeps a stop short; the lease's end does the same, later.
-const putBackLimit = 2 * time.Second
-
-func (w *worker) putBack(ctx context.Context, c Claim, f *Failure) {
-	r := Retry{After: waitAgain + rand.N(waitAgain), Reason: f.Reason, Counts: !f.Waits, InDoubt: f.InDoubt}
-	if r.Counts {
-		r.After = w.settings().after(c.Attempts)
-	}
-	cause := "mail"
-	switch {
-	case f.Waits:
-		cause = "wait"
-	case f.Down:
-		cause = "server"
-	}
-	w.metrics.retried.WithLabelValues(string(c.Kind), cause).Inc()
-	if f != errOpen {
-		w.log.WarnContext(ctx, "the mail is tried again", "mail.id", c.ID.String(), "mail.kind", string(c.Kind), "mail.attempts", c.Attempts, "mail.retry_after", r.After.String(), logs.Err(f))
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackLimit)
-	defer cancel()
-	if err := w.store.Retry(ctx, c, r); err != nil && !errors.Is(err, ErrLeaseLost) {
-		w.log.WarnContext(ctx, "the mail waits for the end of its lease", "mail.id", c.ID.String(), logs.Err(err))
-	}
+	return users
 }
 
 // after is the wait that follows the attempt that had so many before it, a fifth more or less.

@@ -25,6 +25,7 @@ const (
 	OrderConfirmed Kind = "order_confirmed"
 	OrderCancelled Kind = "order_cancelled"
 	OrderRefunded  Kind = "order_refunded"
+	OrderFailed    Kind = "order_failed"
 )
 
 // AccountKinds are those that users asks for.
@@ -33,7 +34,7 @@ func AccountKinds() []Kind {
 }
 
 // OrderKinds are those that follow from what happens to an order.
-func OrderKinds() []Kind { return []Kind{OrderConfirmed, OrderCancelled, OrderRefunded} }
+func OrderKinds() []Kind { return []Kind{OrderConfirmed, OrderCancelled, OrderRefunded, OrderFailed} }
 
 // OfOrder reports whether it is one of OrderKinds.
 func (k Kind) OfOrder() bool { return slices.Contains(OrderKinds(), k) }
@@ -60,7 +61,7 @@ type Order struct {
 	Number string        `json:"number"` // as the customer knows it
 	Total  money.Amount  `json:"total"`
 	Lines  []Line        `json:"lines"`
-	Reason string        `json:"reason,omitempty"` // why it was cancelled or refunded
+	Reason string        `json:"reason,omitempty"` // why it was cancelled or refunded; the code of why it failed
 	Refund *money.Amount `json:"refund,omitempty"` // what is paid back, if the event says
 }
 

@@ -54,6 +54,13 @@ type Claim struct {
 	FailingSince time.Time // of the first failed attempt; zero: none
 }
 
+// End of a claimed mail.
+type End struct {
+	Claim
+	Status Status // Sent, Failed or Dropped
+	Reason string
+}
+
 // Retry says when a mail is tried again, and what is kept of the attempt.
 type Retry struct {
 	After   time.Duration

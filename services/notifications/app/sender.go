@@ -80,7 +80,10 @@ func (s *Sender) Run(ctx context.Context, workers int) {
 	wg.Wait()
 }
 
-// work sends one mail after another, over one session as long as there are mails.
+// claimMost is how many mails a worker claims at once: what one asking of users is worth, and its lease lasts for.
+const claimMost = 100
+
+// work sends what is due, over one session as long as there are mails.
 func (s *Sender) work(ctx context.Context) {
 	w := worker{Sender: s}
 	defer w.close()
@@ -90,16 +93,17 @@ func (s *Sender) work(ctx context.Context) {
 			pause(ctx, s.settings().Poll)
 			continue
 		}
-		c, ok, err := s.store.Claim(ctx, claimLease)
+		claims, err := s.store.Claim(ctx, claimLease, claimMost)
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("the queue can't be read at the moment", logs.Err(err))
 		}
-		if err != nil || !ok {
+		if len(claims) == 0 {
 			w.close()
-			pause(ctx, s.settings().Poll)
-			continue
 		}
-		w.deliver(ctx, c)
+		w.deliver(ctx, claims)
+		if len(claims) < claimMost { // some more make another batch
+			pause(ctx, s.settings().Poll)
+		}
 	}
 }
 

@@ -34,37 +34,65 @@ const (
 	OrderConfirmed = "souk.orders.order.confirmed.v1"
 	OrderCancelled = "souk.orders.order.cancelled.v1"
 	OrderRefunded  = "souk.orders.order.refunded.v1"
+	OrderFailed    = "souk.orders.order.failed.v1"
 )
 
 // Store is where mails are queued and erased, in the transaction of the inbox.
 type Store interface {
-	Queue(ctx context.Context, tx pgx.Tx, m app.Mail) error
+	Queue(ctx context.Context, tx pgx.Tx, mails []app.Mail) error
 	Erase(ctx context.Context, tx pgx.Tx, user uuid.UUID) error
 }
 
-// Handler is inbox.Options.Handle on a store.
-func Handler(store Store) func(context.Context, pgx.Tx, kafka.Message) error {
-	return func(ctx context.Context, tx pgx.Tx, m kafka.Message) error {
-		switch m.Event.Type() {
-		case MailRequested:
-			return queue(ctx, tx, store, m, accountMail)
-		case OrderConfirmed, OrderCancelled, OrderRefunded:
-			return queue(ctx, tx, store, m, orderMail)
-		case UserErased:
-			user, err := erasedUser(m)
+// Handler is inbox.Options.HandleAll on a store. What becomes of users and of their mails keeps its order.
+func Handler(store Store) func(context.Context, pgx.Tx, []kafka.Message) error {
+	return func(ctx context.Context, tx pgx.Tx, ms []kafka.Message) error {
+		var mails []app.Mail
+		queue := func() error {
+			if len(mails) == 0 {
+				return nil
+			}
+			err := store.Queue(ctx, tx, mails)
+			mails = nil
+			return err
+		}
+		for _, m := range ms {
+			if m.Event.Type() == UserErased {
+				user, err := erasedUser(m)
+				if err != nil {
+					return inbox.Poison(err)
+				}
+				if err := queue(); err != nil {
+					return err
+				}
+				if err := store.Erase(ctx, tx, user); err != nil {
+					return err
+				}
+				continue
+			}
+			mail, wanted, err := mailOf(m)
 			if err != nil {
 				return inbox.Poison(err)
 			}
-			return store.Erase(ctx, tx, user)
+			if wanted {
+				mails = append(mails, mail)
+			}
 		}
-		return nil
+		return queue()
 	}
 }
 
-func queue(ctx context.Context, tx pgx.Tx, store Store, m kafka.Message, read func(kafka.Message) (app.Mail, error)) error {
-	mail, err := read(m)
+// mailOf is the mail that an event asks for, if any.
+func mailOf(m kafka.Message) (mail app.Mail, wanted bool, err error) {
+	switch kind := orderKind(m.Event.Type()); {
+	case m.Event.Type() == MailRequested:
+		mail, err = accountMail(m)
+	case kind != "":
+		mail, err = orderMail(m, kind)
+	default:
+		return app.Mail{}, false, nil
+	}
 	if err != nil {
-		return inbox.Poison(err)
+		return app.Mail{}, false, err
 	}
 	mail.ID = app.MailID(m.Event.Source(), m.Event.ID())
 	mail.Traceparent = m.Traceparent
@@ -72,7 +100,22 @@ func queue(ctx context.Context, tx pgx.Tx, store Store, m kafka.Message, read fu
 	if m.Event.Time().IsZero() {
 		mail.RequestedAt = time.Now().UTC().Truncate(time.Millisecond)
 	}
-	return store.Queue(ctx, tx, mail)
+	return mail, true, nil
+}
+
+// orderKind is the mail that an event of an order asks for; "" if none does, as when it is placed or fulfilled.
+func orderKind(event string) app.Kind {
+	switch event {
+	case OrderConfirmed:
+		return app.OrderConfirmed
+	case OrderCancelled:
+		return app.OrderCancelled
+	case OrderRefunded:
+		return app.OrderRefunded
+	case OrderFailed:
+		return app.OrderFailed
+	}
+	return ""
 }
 
 // accountMail reads {"mail_id","kind"}. The key of the event is the id of the user (or of who will be), unless there is
@@ -99,7 +142,7 @@ func accountMail(m kafka.Message) (app.Mail, error) {
 const maxLines = 1000
 
 // orderMail reads {"order_id","user_id","number","total","lines","reason"?,"refund"?}.
-func orderMail(m kafka.Message) (app.Mail, error) {
+func orderMail(m kafka.Message, kind app.Kind) (app.Mail, error) {
 	var data struct {
 		OrderID uuid.UUID `json:"order_id"`
 		UserID  uuid.UUID `json:"user_id"`
@@ -124,7 +167,6 @@ func orderMail(m kafka.Message) (app.Mail, error) {
 			return app.Mail{}, fmt.Errorf("%s: an amount: %w", m.Event.Type(), err)
 		}
 	}
-	kind := map[string]app.Kind{OrderConfirmed: app.OrderConfirmed, OrderCancelled: app.OrderCancelled, OrderRefunded: app.OrderRefunded}[m.Event.Type()]
 	return app.Mail{Kind: kind, User: data.UserID, Subject: data.OrderID, Order: &order}, nil
 }
 

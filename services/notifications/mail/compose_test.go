@@ -201,3 +201,26 @@ func TestAnOrderIsShownWhole(t *testing.T) {
 		t.Errorf("a long order:\n%.300s", got.text)
 	}
 }
+
+func TestAFailedOrderIsExplainedInWords(t *testing.T) {
+	for _, lang := range []string{"en", "de"} {
+		seen := map[string]bool{}
+		for _, code := range []string{
+			"insufficient_stock", "unknown_sku", "payment_declined", "payment_timeout", "stock_timeout", "reservation_expired", "capture_failed", "what_comes_later", "",
+		} {
+			m, c := orderMail(app.OrderFailed)
+			m.Order.Reason, c.Locale = code, lang
+			got := compile(t, m, c)
+			if code != "" && (strings.Contains(got.text, code) || strings.Contains(got.html, code)) {
+				t.Errorf("%s: shows the code %s", lang, code)
+			}
+			if charged := map[string]string{"en": "not charged", "de": "nichts berechnet"}[lang]; !strings.Contains(got.text, charged) {
+				t.Errorf("%s %s: does not say that nothing was charged:\n%s", lang, code, got.text)
+			}
+			seen[got.text] = true
+		}
+		if len(seen) != 8 { // the last two are the same
+			t.Errorf("%s: %d different texts", lang, len(seen))
+		}
+	}
+}

@@ -113,16 +113,11 @@ func (f folder) Sent(m app.Mail) (bool, error) {
 	return err == nil, nil
 }
 
-// writeLimit is more than writing a file takes.
-const writeLimit = 10 * time.Second
-
-// Send implements app.Session.
-func (f folder) Send(ctx context.Context, m app.Mail, c app.Content, hand func(context.Context, time.Duration) error) error {
+// Send implements app.Session. It need not be handed over: who writes a mail a second time writes nothing, and the file
+// of a mail that is erased meanwhile is swept away.
+func (f folder) Send(_ context.Context, m app.Mail, c app.Content, _ func(context.Context, time.Duration) error) error {
 	text, err := compose(f.from, m, c)
 	if err != nil {
-		return err
-	}
-	if err := hand(ctx, writeLimit); err != nil {
 		return err
 	}
 	if err := f.write(f.path(m), text); err != nil {
@@ -146,11 +141,25 @@ func (f folder) write(path string, text []byte) error {
 	if err := os.Link(draft.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	return nil
+}
+
+// filesAtOnce are recorded together.
+const filesAtOnce = 100
+
+// Batch implements app.Session.
+func (folder) Batch() int { return filesAtOnce }
+
+// Flush implements app.Session: names outlive the machine's end too.
+func (f folder) Flush() error {
 	dir, err := os.Open(f.Dir)
 	if err != nil {
-		return err
+		return unwritable(err)
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+		return unwritable(err)
+	}
+	return nil
 }
 
 func (folder) Close() {}

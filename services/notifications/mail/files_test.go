@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -81,15 +80,6 @@ func TestAFileThatIsThereStaysAsItIs(t *testing.T) {
 	}
 	if got := names(t, files.Dir); len(got) != 1 {
 		t.Errorf("there are %v", got)
-	}
-}
-
-func TestAFileIsNotWrittenWithoutTheLease(t *testing.T) {
-	files := Files{Dir: t.TempDir()}
-	m, c := accountMail(app.VerifyEmail)
-	err := (folder{files, sender()}).Send(t.Context(), m, c, func(context.Context, time.Duration) error { return app.ErrLeaseLost })
-	if !errors.Is(err, app.ErrLeaseLost) || len(names(t, files.Dir)) != 0 {
-		t.Errorf("%v, %v", err, names(t, files.Dir))
 	}
 }
 

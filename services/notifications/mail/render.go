@@ -2,11 +2,12 @@ package mail
 
 import (
 	"embed"
-	"fmt"
+	"errors"
 	htmltemplate "html/template"
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 	texttemplate "text/template"
 	"time"
 
@@ -35,6 +36,7 @@ type view struct {
 	Link     string
 	Expires  string // "" if nothing is said of it
 	Order    *app.Order
+	Why      string     // code of why the order failed
 	Lines    []app.Line // of the order, as many as are shown
 	More     int        // lines that are not
 }
@@ -56,29 +58,60 @@ func render(m app.Mail, c app.Content) (r rendered, err error) {
 	if m.Order != nil {
 		order := m.Order.Clean()
 		shown := min(len(order.Lines), shownLines)
+		if m.Kind == app.OrderFailed { // said in words
+			v.Why, order.Reason = order.Reason, ""
+		}
 		v.Order, v.Lines, v.More = &order, order.Lines[:shown], len(order.Lines)-shown
 	}
-	paths := []string{"templates/layout.tmpl", "templates/" + lang + "/common.tmpl", fmt.Sprintf("templates/%s/%s.tmpl", lang, m.Kind)}
-	functions := map[string]any{"money": func(a money.Amount) string { return amount(lang, a) }}
-	text, err := texttemplate.New("").Funcs(functions).ParseFS(files, paths...)
+	all, err := parsed()
 	if err != nil {
 		return r, err
 	}
-	html, err := htmltemplate.New("").Funcs(functions).ParseFS(files, paths...)
-	if err != nil {
-		return r, err
+	t, known := all[lang+"/"+string(m.Kind)]
+	if !known {
+		return r, errors.New("there is no such kind of mail")
 	}
 	r.language = lang
-	if r.subject, err = execute(text.ExecuteTemplate, "subject", v); err != nil {
+	if r.subject, err = execute(t.text.ExecuteTemplate, "subject", v); err != nil {
 		return r, err
 	}
-	if r.text, err = execute(text.ExecuteTemplate, "text layout", v); err != nil {
+	if r.text, err = execute(t.text.ExecuteTemplate, "text layout", v); err != nil {
 		return r, err
 	}
-	r.html, err = execute(html.ExecuteTemplate, "html layout", v)
+	r.html, err = execute(t.html.ExecuteTemplate, "html layout", v)
 	r.subject = app.OneLine(r.subject, maxSubject)
 	return r, err
 }
+
+// templates of one kind in one language.
+type templates struct {
+	text *texttemplate.Template
+	html *htmltemplate.Template
+}
+
+// parsed are all of them, made when the first mail is: parsing, and finding what HTML must escape, takes longer than all
+// the rest of a mail.
+var parsed = sync.OnceValues(func() (map[string]templates, error) {
+	all := map[string]templates{}
+	for _, tag := range languages {
+		lang := tag.String()
+		functions := map[string]any{"money": func(a money.Amount) string { return amount(lang, a) }}
+		for _, kind := range append(app.AccountKinds(), app.OrderKinds()...) {
+			name := lang + "/" + string(kind)
+			paths := []string{"templates/layout.tmpl", "templates/" + lang + "/common.tmpl", "templates/" + name + ".tmpl"}
+			text, err := texttemplate.New("").Funcs(functions).ParseFS(files, paths...)
+			if err != nil {
+				return nil, err
+			}
+			html, err := htmltemplate.New("").Funcs(functions).ParseFS(files, paths...)
+			if err != nil {
+				return nil, err
+			}
+			all[name] = templates{text, html}
+		}
+	}
+	return all, nil
+})
 
 const maxSubject = 150
 

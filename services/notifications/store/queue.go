@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
@@ -11,11 +12,30 @@ import (
 	"souk/services/notifications/app"
 )
 
-// Queue adds a mail in the transaction that notes its event as done. One that is there already stays as it is.
-func (s *Store) Queue(ctx context.Context, tx pgx.Tx, m app.Mail) error {
+// Queue adds mails in the transaction that notes their events as done. One that is there already stays as it is.
+func (s *Store) Queue(ctx context.Context, tx pgx.Tx, mails []app.Mail) error {
+	n := len(mails)
+	ids, kinds, users, subjects := make([]uuid.UUID, n), make([]string, n), make([]*uuid.UUID, n), make([]uuid.UUID, n)
+	orders, times, traces := make([]*string, n), make([]time.Time, n), make([]string, n)
+	for i, m := range mails {
+		ids[i], kinds[i], subjects[i], times[i], traces[i] = m.ID, string(m.Kind), m.Subject, m.RequestedAt, m.Traceparent
+		if m.User != uuid.Nil {
+			users[i] = &m.User
+		}
+		if m.Order != nil {
+			text, err := json.Marshal(m.Order)
+			if err != nil {
+				return err
+			}
+			order := string(text)
+			orders[i] = &order
+		}
+	}
 	_, err := tx.Exec(ctx, `INSERT INTO mails (id, kind, user_id, subject_id, order_data, requested_at, traceparent)
-		VALUES ($1, $2, nullif($3, '00000000-0000-0000-0000-000000000000'::uuid), $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
-		m.ID, m.Kind, m.User, m.Subject, m.Order, m.RequestedAt, m.Traceparent)
+		SELECT id, kind, user_id, subject_id, order_data::jsonb, requested_at, traceparent
+		FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[])
+			AS m (id, kind, user_id, subject_id, order_data, requested_at, traceparent)
+		ON CONFLICT (id) DO NOTHING`, ids, kinds, users, subjects, orders, times, traces)
 	return err
 }
 

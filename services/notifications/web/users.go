@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,7 +23,7 @@ import (
 
 const (
 	askLimit   = 5 * time.Second // for one answer
-	answerSize = 64 << 10        // of which a name takes most
+	answerSize = 1 << 20         // of hundreds of contacts
 )
 
 // Users is app.Users.
@@ -60,7 +61,7 @@ func (u *Users) Mail(ctx context.Context, id uuid.UUID) (app.Content, error) {
 		Link      string     `json:"link"`
 		ExpiresAt *time.Time `json:"expires_at"`
 	}
-	if err := u.ask(ctx, http.MethodPost, "/internal/mails/"+id.String(), &answer); err != nil {
+	if err := u.ask(ctx, http.MethodPost, "/internal/mails/"+id.String(), nil, &answer); err != nil {
 		return app.Content{}, err
 	}
 	content := app.Content{Kind: answer.Kind, To: answer.To, Name: answer.Name, Locale: answer.Locale, Link: answer.Link}
@@ -70,25 +71,45 @@ func (u *Users) Mail(ctx context.Context, id uuid.UUID) (app.Content, error) {
 	return content, nil
 }
 
-// Contact implements app.Users with GET /internal/users/{id}/contact.
-func (u *Users) Contact(ctx context.Context, user uuid.UUID) (app.Content, error) {
+// Contacts implements app.Users with POST /internal/contacts.
+func (u *Users) Contacts(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]app.Content, error) {
 	var answer struct {
-		Email  string `json:"email"`
-		Name   string `json:"name"`
-		Locale string `json:"locale"`
+		Contacts []struct {
+			ID     uuid.UUID `json:"id"`
+			Email  string    `json:"email"`
+			Name   string    `json:"name"`
+			Locale string    `json:"locale"`
+		} `json:"contacts"`
 	}
-	err := u.ask(ctx, http.MethodGet, "/internal/users/"+user.String()+"/contact", &answer)
-	return app.Content{To: answer.Email, Name: answer.Name, Locale: answer.Locale}, err
+	err := u.ask(ctx, http.MethodPost, "/internal/contacts", map[string]any{"ids": users}, &answer)
+	if errors.Is(err, app.ErrGone) { // the route, of an older version
+		err = &app.Failure{Reason: "users-answers 404", Down: true, Waits: true}
+	}
+	if err != nil {
+		return nil, err
+	}
+	contacts := make(map[uuid.UUID]app.Content, len(answer.Contacts))
+	for _, c := range answer.Contacts {
+		contacts[c.ID] = app.Content{To: c.Email, Name: c.Name, Locale: c.Locale}
+	}
+	return contacts, nil
 }
 
 // ask tries each instance once, as long as there is no answer. An answer that is lost costs one more link.
-func (u *Users) ask(ctx context.Context, method, path string, answer any) error {
+func (u *Users) ask(ctx context.Context, method, path string, question, answer any) error {
+	var body []byte
+	if question != nil {
+		var err error
+		if body, err = json.Marshal(question); err != nil {
+			return err
+		}
+	}
 	instances := u.instances()
 	err := error(&app.Failure{Reason: "users-away", Said: "no instance is known", Down: true, Waits: true})
 	first := u.next.Add(1)
 	for i := range instances {
 		var answered bool
-		answered, err = u.askOne(ctx, method, "https://"+instances[(first+uint64(i))%uint64(len(instances))]+path, answer)
+		answered, err = u.askOne(ctx, method, "https://"+instances[(first+uint64(i))%uint64(len(instances))]+path, body, answer)
 		if answered || ctx.Err() != nil {
 			return err
 		}
@@ -96,10 +117,13 @@ func (u *Users) ask(ctx context.Context, method, path string, answer any) error 
 	return err
 }
 
-func (u *Users) askOne(ctx context.Context, method, url string, answer any) (answered bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+func (u *Users) askOne(ctx context.Context, method, url string, question []byte, answer any) (answered bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(question))
 	if err != nil {
 		return true, err
+	}
+	if question != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if t, ok := logs.TraceFrom(ctx); ok {
 		req.Header.Set("traceparent", t.Traceparent())

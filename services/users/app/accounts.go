@@ -85,6 +85,8 @@ type Store interface {
 
 	// User by id. ErrUserNotFound, ErrGone.
 	User(ctx context.Context, id uuid.UUID) (User, error)
+	// Contacts of those among the users who are there.
+	Contacts(ctx context.Context, ids []uuid.UUID) ([]Contact, error)
 	// Change stores what change makes of a user whom nobody else changes meanwhile, unless it returns an error. It may
 	// be called again, with the user as it is then.
 	Change(ctx context.Context, id uuid.UUID, change func(*User) error) (User, error)

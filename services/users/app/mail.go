@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"souk/internal/errs"
 )
 
 // MailKind says which text a mail has.
@@ -61,9 +63,10 @@ type Mail struct {
 
 // Contact is where a user can be written to.
 type Contact struct {
-	Email  string `json:"email"`
-	Name   string `json:"name"`
-	Locale string `json:"locale"`
+	ID     uuid.UUID `json:"id"`
+	Email  string    `json:"email"`
+	Name   string    `json:"name"`
+	Locale string    `json:"locale"`
 }
 
 // MailContent gives a mail, with a link of its own each time: the text of an earlier try may be on its way, so that a
@@ -84,10 +87,16 @@ func (a *Accounts) MailContent(ctx context.Context, id uuid.UUID) (Mail, error) 
 	return m, nil
 }
 
-// Contact of a user: ErrUserNotFound, or ErrGone if erased.
-func (a *Accounts) Contact(ctx context.Context, id uuid.UUID) (Contact, error) {
-	u, err := a.store.User(ctx, id)
-	return Contact{Email: u.Email, Name: u.Name, Locale: u.Locale}, err
+// MostContacts is how many may be asked for at once.
+const MostContacts = 500
+
+// Contacts of users, in no order. Who was erased, or never was, is not among them.
+func (a *Accounts) Contacts(ctx context.Context, ids []uuid.UUID) ([]Contact, error) {
+	if len(ids) == 0 || len(ids) > MostContacts {
+		return nil, errs.New(errs.Unprocessable, "too-many-ids", "ask for 1 to %d users", MostContacts).
+			With(errs.Field{Pointer: "/ids", Detail: "must have 1 to 500 items"})
+	}
+	return a.store.Contacts(ctx, ids)
 }
 
 // Tokens in links say by their beginning what they are for, so that secret scanners know them.

@@ -3,14 +3,10 @@
 package events
 
 import (
+	"souk/contracts"
 	kafka "souk/internal/events"
-	"souk/services/users/app"
 )
 
-// Topics as they should be. The events tell of moves, not of states, so all of them are kept, for a week: longer than a
-// consumer may be away. partitions 0 is the broker's default, with which a consumer that comes first has them made.
-func Topics(partitions int) []kafka.Topic {
-	return []kafka.Topic{{Name: app.Topic, Partitions: partitions, Settings: map[string]string{
-		"cleanup.policy": "delete", "retention.ms": "604800000",
-	}}}
-}
+// Topics as an environment has them. The events tell of moves, not of states, so all of them are kept, for a week: longer
+// than a consumer may be away.
+func Topics(env string) []kafka.Topic { return contracts.Topics(env, "users") }

@@ -25,6 +25,19 @@ func (s *Store) User(ctx context.Context, id uuid.UUID) (u app.User, err error) 
 	return u, err
 }
 
+// Contacts implements app.Store.
+func (s *Store) Contacts(ctx context.Context, ids []uuid.UUID) (contacts []app.Contact, err error) {
+	err = postgres.Read(ctx, s.pool, func(q postgres.Querier) error {
+		rows, err := q.Query(ctx, "SELECT id, email, name, locale FROM users WHERE id = ANY($1) AND erased_at IS NULL", ids)
+		if err != nil {
+			return err
+		}
+		contacts, err = pgx.CollectRows(rows, pgx.RowToStructByPos[app.Contact])
+		return err
+	})
+	return contacts, err
+}
+
 // Change implements app.Store.
 func (s *Store) Change(ctx context.Context, id uuid.UUID, change func(*app.User) error) (u app.User, err error) {
 	err = postgres.Tx(ctx, s.pool, func(tx pgx.Tx) error {

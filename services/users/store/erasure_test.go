@@ -106,7 +106,6 @@ func TestAnErasedUserIsGoneForEverybody(t *testing.T) {
 	name := "Jane"
 	for what, err := range map[string]error{
 		"user":     second(a.User(t.Context(), u.ID)),
-		"contact":  second(a.Contact(t.Context(), u.ID)),
 		"export":   second(a.Export(t.Context(), u.ID)),
 		"mail":     second(a.MailContent(t.Context(), mail)),
 		"update":   second(a.Update(t.Context(), u.ID, nil, app.Patch{Name: &name})),
@@ -123,8 +122,13 @@ func TestAnErasedUserIsGoneForEverybody(t *testing.T) {
 	if err := a.ResetPassword(t.Context(), token, other); !errors.Is(err, app.ErrLinkInvalid) {
 		t.Errorf("reset: %v", err)
 	}
-	if _, err := a.Contact(t.Context(), uuid.New()); !errors.Is(err, app.ErrUserNotFound) {
+	if _, err := a.User(t.Context(), uuid.New()); !errors.Is(err, app.ErrUserNotFound) {
 		t.Errorf("somebody who never was: %v", err)
+	}
+	there := a.user(newEmail())
+	contacts, err := a.Contacts(t.Context(), []uuid.UUID{u.ID, there.ID, uuid.New(), there.ID})
+	if err != nil || len(contacts) != 1 || contacts[0] != (app.Contact{ID: there.ID, Email: there.Email, Name: there.Name, Locale: there.Locale}) {
+		t.Errorf("contacts: %+v %v", contacts, err)
 	}
 	// The e-mail is free.
 	again := a.user(email)

@@ -68,11 +68,11 @@ func (a *api) table(t *testing.T) {
 		{call{method: "GET", path: their}, "401 401 401 200 403 200 403 200"},
 		{with(call{method: "PUT", path: their + "/roles", body: `{"roles":["customer"]}`}, "*"), "401 401 401 403 403 403 403 200"},
 		{call{method: "POST", path: "/internal/mails/" + uuid.NewString()}, "401 401 401 401 401 401 401 401"},
-		{call{method: "GET", path: "/internal/users/" + target.ID.String() + "/contact"}, "401 401 401 401 401 401 401 401"},
+		{call{method: "POST", path: "/internal/contacts", body: `{"ids":["` + target.ID.String() + `"]}`}, "401 401 401 401 401 401 401 401"},
 		{call{method: "POST", path: "/internal/mails/" + uuid.NewString(), peer: "gateway"}, "403 403 403 403 403 403 403 403"},
-		{call{method: "GET", path: "/internal/users/" + target.ID.String() + "/contact", peer: "gateway"}, "403 403 403 403 403 403 403 403"},
+		{call{method: "POST", path: "/internal/contacts", body: `{"ids":["` + target.ID.String() + `"]}`, peer: "gateway"}, "403 403 403 403 403 403 403 403"},
 		{call{method: "POST", path: "/internal/mails/" + uuid.NewString(), peer: "notifications"}, "410 410 410 410 410 410 410 410"},
-		{call{method: "GET", path: "/internal/users/" + target.ID.String() + "/contact", peer: "notifications"}, strings.ReplaceAll(all, "202", "200")},
+		{call{method: "POST", path: "/internal/contacts", body: `{"ids":["` + target.ID.String() + `"]}`, peer: "notifications"}, strings.ReplaceAll(all, "202", "200")},
 		{call{method: "GET", path: "/openapi.yaml"}, strings.ReplaceAll(all, "202", "200")},
 		{mine("DELETE", ""), "401 401 401 403 204 204 204 204"}, // last: then they are gone
 	} {

@@ -100,17 +100,23 @@ func (a *api) life(t *testing.T) {
 	if data.User.Email != ada || len(data.Sessions) != 1 || len(data.KnownAddresses) != 1 || !strings.HasPrefix(export.Header.Get("Content-Disposition"), "attachment") {
 		t.Errorf("%v %s", export.Header, export.body)
 	}
-	contact := call{method: "GET", path: "/internal/users/" + user.ID.String() + "/contact", peer: "notifications"}
-	if got := decode[app.Contact](t, a.want(200, contact).body); got.Email != ada || got.Name != "Ada King" {
+	type contacts struct {
+		Contacts []app.Contact `json:"contacts"`
+	}
+	contact := call{method: "POST", path: "/internal/contacts", body: `{"ids":["` + user.ID.String() + `","` + uuid.NewString() + `"]}`, peer: "notifications"}
+	if got := decode[contacts](t, a.want(200, contact).body).Contacts; len(got) != 1 || got[0].Email != ada || got[0].Name != "Ada King" {
 		t.Errorf("%+v", got)
+	}
+	for _, body := range []string{`{"ids":[]}`, `{"ids":["` + strings.Repeat(uuid.NewString()+`","`, 500) + uuid.NewString() + `"]}`} {
+		a.want(422, call{method: "POST", path: contact.path, body: body, peer: contact.peer})
 	}
 
 	a.want(204, call{method: "DELETE", path: "/v1/users/me", token: tokens.AccessToken})
 	a.refusedSoon(tokens.AccessToken)
 	a.want(401, logIn(ada, password))
-	a.want(410, contact)
-	contact.path = "/internal/users/" + uuid.NewString() + "/contact"
-	a.want(404, contact)
+	if got := decode[contacts](t, a.want(200, contact).body).Contacts; len(got) != 0 {
+		t.Errorf("after the erasure: %+v", got)
+	}
 	var left string
 	err := a.pool.QueryRow(t.Context(), "SELECT concat((SELECT string_agg(u::text, ' ') FROM users u), (SELECT count(*) FROM registrations), (SELECT count(*) FROM sessions))").Scan(&left)
 	if err != nil || strings.Contains(left, "Ada") || strings.Contains(left, ada) || !strings.HasSuffix(left, "00") {

@@ -64,7 +64,7 @@ func Routes(r fiber.Router, opts Options) {
 
 	internal := r.Group("/internal", private, only("notifications"))
 	internal.Post("/mails/:id", h.mailContent)
-	internal.Get("/users/:id/contact", h.contact)
+	internal.Post("/contacts", h.contacts)
 
 	r.Get("/openapi.yaml", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, "application/yaml") // RFC 9512

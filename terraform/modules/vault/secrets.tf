@@ -1,4 +1,5 @@
-# Static configuration secrets (KV) and the key that signs user tokens (transit).
+# Static configuration secrets (KV), the key that signs user tokens, and the key that the secrets of webhook
+# endpoints are stored under (transit).
 
 resource "vault_mount" "secret" {
   path        = "secret"
@@ -11,6 +12,16 @@ resource "vault_mount" "transit" {
   path        = "transit"
   type        = "transit"
   description = "Signs user tokens"
+}
+
+# Payments encrypts with it what it shares with the receivers of webhooks. Older versions go on decrypting.
+resource "vault_transit_secret_backend_key" "webhooks" {
+  backend                = vault_mount.transit.path
+  name                   = "souk-webhooks"
+  type                   = "aes256-gcm96"
+  exportable             = false
+  allow_plaintext_backup = false
+  deletion_allowed       = var.token_key_deletion_allowed
 }
 
 resource "vault_transit_secret_backend_key" "tokens" {

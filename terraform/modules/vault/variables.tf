@@ -37,7 +37,7 @@ variable "database_leases" {
 }
 
 variable "token_key_deletion_allowed" {
-  description = "Whether destroy may delete the key that signs user tokens, which ends every session for good."
+  description = "Whether destroy may delete the keys that sign user tokens and encrypt webhook secrets: every session ends, no receiver can be signed for."
   type        = bool
   default     = false
 }
