@@ -13,7 +13,7 @@ import (
 )
 
 const document = `openapi: 3.1.0
-info: {title: The things of the test, version: "1"}
+info: {title: The things of the test, version: "1", description: Just for it.}
 paths:
   /v1/things:
     get:
@@ -37,6 +37,7 @@ func TestTheDocumentationWorksInABrowserUnderItsPolicy(t *testing.T) {
 	cfg.APIs = []API{{Name: "things", Service: service, Path: "/openapi.yaml"}}
 	g := startGateway(t, consul, cfg)
 	g.knows(t, service, 1)
+	eventually(t, "the whole document", func() bool { return strings.Contains(call(t, "GET", g.url+"/openapi.json", "").text, "listThings") })
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

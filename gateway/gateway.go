@@ -28,13 +28,14 @@ type options struct {
 
 // gateway routes requests to instances of services.
 type gateway struct {
-	log      *slog.Logger
-	table    atomic.Pointer[table]
-	config   atomic.Pointer[Config]
-	balancer *balancer
-	tokens   *tokens.Verifier
-	open     openStreams
-	metrics  *gatewayMetrics
+	log       *slog.Logger
+	table     atomic.Pointer[table]
+	config    atomic.Pointer[Config]
+	balancer  *balancer
+	tokens    *tokens.Verifier
+	open      openStreams
+	documents *documents
+	metrics   *gatewayMetrics
 }
 
 // newGateway finds the services that cfg routes to, and follows them until ctx ends. It
@@ -42,6 +43,7 @@ type gateway struct {
 func newGateway(ctx context.Context, cfg *Config, o options) (*gateway, error) {
 	find := discovery.Options{StateDir: o.StateDir, Log: o.Log, Grace: cfg.Upstream.VanishGrace}
 	g := &gateway{log: o.Log, tokens: o.Tokens, balancer: newBalancer(o.Consul, o.TLS, find, cfg.Upstream, cfg.Streams.Limit, o.Log)}
+	g.documents = newDocuments(o.StateDir, o.Log)
 	g.table.Store(&table{})
 	g.config.Store(cfg)
 	g.metrics = newMetrics(o.Metrics, g.balancer)
@@ -49,6 +51,7 @@ func newGateway(ctx context.Context, cfg *Config, o options) (*gateway, error) {
 		return nil, err
 	}
 	go g.watchStreams(ctx)
+	go g.followDocuments(ctx)
 	return g, nil
 }
 
@@ -69,6 +72,9 @@ func (g *gateway) apply(ctx context.Context, cfg *Config) error {
 	g.table.Store(t)
 	g.config.Store(cfg)
 	g.balancer.keep(services)
+	if g.documents != nil {
+		g.documents.changed()
+	}
 	g.metrics.tables.WithLabelValues("applied").Inc()
 	return nil
 }

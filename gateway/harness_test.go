@@ -182,6 +182,7 @@ type running struct {
 	ctx       context.Context
 	stop      func() // as SIGTERM does; returns when it has ended
 	log       *safeBuffer
+	stateDir  string
 }
 
 // startGateway runs the whole gateway, but for its identity.
@@ -192,10 +193,10 @@ func startGateway(t testing.TB, consul *consulapi.Client, cfg Config) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	issuer := tokenstest.New(t)
-	r := &running{issuer: issuer, registry: metrics.New(serviceName, "test"), ctx: ctx, log: &safeBuffer{}}
+	r := &running{issuer: issuer, registry: metrics.New(serviceName, "test"), ctx: ctx, log: &safeBuffer{}, stateDir: t.TempDir()}
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	r.gateway, err = newGateway(ctx, &cfg, options{Consul: consul, TLS: testCA().client, Tokens: issuer.Verifier(), StateDir: t.TempDir(), Log: log, Metrics: r.registry})
+	r.gateway, err = newGateway(ctx, &cfg, options{Consul: consul, TLS: testCA().client, Tokens: issuer.Verifier(), StateDir: r.stateDir, Log: log, Metrics: r.registry})
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -20,6 +20,12 @@ func (c *Config) web() web.Options {
 	}
 }
 
+// The one document of everything that is routed.
+const (
+	wholeJSON = "/openapi.json"
+	wholeYAML = "/openapi.yaml"
+)
+
 // routes are the gateway's own paths; everything else is the table's, which comes from
 // the configuration.
 func (g *gateway) routes(app *fiber.App) {
@@ -28,6 +34,8 @@ func (g *gateway) routes(app *fiber.App) {
 	app.All("/docs", get(func(c *fiber.Ctx) error { return c.Redirect("/docs/", http.StatusPermanentRedirect) }))
 	app.All("/docs/", get(g.docsPage))
 	app.All("/docs/:file", get(newDocsFiles().serve))
+	app.All(wholeJSON, get(g.documents.serve(fiber.MIMEApplicationJSON, func(w *wholeDocument) []byte { return w.json })))
+	app.All(wholeYAML, get(g.documents.serve("application/yaml", func(w *wholeDocument) []byte { return w.yaml })))
 	app.Use(g.serve)
 }
 
@@ -74,5 +82,5 @@ func (g *gateway) index(c *fiber.Ctx) error {
 		apis = append(apis, api{a.Name, documentPath(a.Name)})
 	}
 	c.Set(fiber.HeaderCacheControl, "no-cache")
-	return web.Send(c, http.StatusOK, map[string]any{"service": "souk", "docs": "/docs/", "apis": apis})
+	return web.Send(c, http.StatusOK, map[string]any{"service": "souk", "docs": "/docs/", "openapi": wholeJSON, "apis": apis})
 }

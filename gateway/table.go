@@ -43,7 +43,7 @@ type route struct {
 }
 
 // ownPaths are answered by the gateway itself.
-var ownPaths = []string{"docs", "openapi"}
+var ownPaths = []string{"docs", "openapi", "openapi.json", "openapi.yaml"}
 
 const internalPaths = "what is below /internal is for services only; choose another path"
 

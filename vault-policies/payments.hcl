@@ -14,7 +14,16 @@ path "pki/sign/payments" {
   capabilities = ["update"]
 }
 
-# Secrets that a third party gave us.
+# Secrets that a third party gave us, or we gave it: what signs the webhooks of payment providers, their API keys.
 path "secret/data/souk/payments" {
   capabilities = ["read"]
+}
+
+# Outgoing webhooks: the receivers' secrets are stored encrypted, with a key that it can't read.
+path "transit/encrypt/souk-webhooks" {
+  capabilities = ["update"]
+}
+
+path "transit/decrypt/souk-webhooks" {
+  capabilities = ["update"]
 }

@@ -1,4 +1,4 @@
-# orders: prices come from catalog.
+# orders: prices come from catalog, replies of inventory and payments through Kafka.
 
 key "souk/${environment}/orders" {
   policy = "read"

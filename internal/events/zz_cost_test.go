@@ -36,7 +36,7 @@ func TestZZCost(t *testing.T) {
 	broker := []string{"127.0.0.1:29092"}
 	ctx := context.Background()
 	log := slog.New(slog.DiscardHandler)
-	for _, parts := range []int{1, 4, 12} {
+	for _, parts := range []int{1, 4} {
 		var topics []events.Topic
 		for i := range 3 {
 			topics = append(topics, events.Topic{Name: fmt.Sprintf("t%d-%d", parts, i), Partitions: parts})

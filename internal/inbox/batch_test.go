@@ -6,6 +6,8 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"souk/internal/events"
+	"souk/internal/events/eventstest"
 	"souk/internal/inbox"
 	"souk/internal/logs"
 	"souk/internal/postgres"
@@ -270,4 +273,65 @@ func (f fixture) count(table string) (n int) {
 		f.Fatal(err)
 	}
 	return n
+}
+
+// What Committed is told is stored, and each event once, also those of a replay.
+func TestCommittedIsToldWhatIsStored(t *testing.T) {
+	f := open(t)
+	var mended atomic.Bool
+	var mu sync.Mutex
+	told := map[string]int{}
+	opts := f.batches(func(ctx context.Context, tx pgx.Tx, m events.Message) error {
+		if m.Event.ID() == "a:3" && !mended.Load() {
+			return inbox.Poison(errors.New("not yet"))
+		}
+		return effect(ctx, tx, m)
+	})
+	opts.Committed = func(ms []events.Message) {
+		for _, m := range ms {
+			if key, _, _ := strings.Cut(m.Event.ID(), ":"); len(f.effects(key)) == 0 {
+				t.Errorf("%s is not stored", m.Event.ID())
+			}
+			mu.Lock()
+			told[m.Event.ID()]++
+			mu.Unlock()
+		}
+	}
+	var all []events.Message
+	for n := range 10 {
+		all = append(all, f.message("a", n), f.message("b", n), f.message("b", n))
+	}
+	f.publish(all...)
+	f.run(opts)
+	f.handledInOrder(10, "b")
+	f.parkedEvents(7)
+	mended.Store(true)
+	if _, err := inbox.Replay(t.Context(), f.pool, inbox.Filter{Group: f.group}); err != nil {
+		t.Fatal(err)
+	}
+	f.handledInOrder(10, "a")
+	f.eventually("all are told", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(told) == 20
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for id, n := range told {
+		if n != 1 {
+			t.Errorf("%s is told %d times", id, n)
+		}
+	}
+}
+
+// A consumer that comes before the publisher makes the topic as it was agreed.
+func TestAMissingTopicIsMadeAsCreateSays(t *testing.T) {
+	f := open(t)
+	missing := f.group + ".missing.v1"
+	opts := f.batches(effect)
+	opts.Topics = []string{missing}
+	opts.Create = []events.Topic{{Name: missing, Partitions: 7, Replicas: 1}}
+	m := f.run(opts)
+	f.eventually("it has its partitions", func() bool { return m.metric(t, "inbox_partitions") == 7 })
+	eventstest.Create(t, f.broker, events.Topic{Name: missing, Partitions: 7}) // it goes with the test
 }

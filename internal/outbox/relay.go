@@ -75,7 +75,7 @@ func (r *relay) relay(ctx context.Context, works func()) error {
 	}
 	defer producer.Close()
 	for ctx.Err() == nil {
-		rows, err := r.pending(ctx)
+		rows, full, err := r.pending(ctx)
 		if err != nil {
 			return err
 		}
@@ -84,6 +84,7 @@ func (r *relay) relay(ctx context.Context, works func()) error {
 			sleep(ctx, r.Interval)
 			continue
 		}
+		began := time.Now()
 		if err := r.ensure(ctx, ensured, rows); err != nil {
 			return err
 		}
@@ -95,6 +96,9 @@ func (r *relay) relay(ctx context.Context, works func()) error {
 			return err
 		}
 		works()
+		if !full {
+			sleep(ctx, time.Until(began.Add(r.Spacing)))
+		}
 	}
 	return ctx.Err()
 }

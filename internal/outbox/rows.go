@@ -22,11 +22,13 @@ type row struct {
 // than the producer's own queue holds.
 const batchBytes = 8 << 20
 
-// pending reads the next batch. Its size is summed up by the server, so that neither
-// many events nor large ones take more memory here than batchBytes and one event.
-func (r *relay) pending(ctx context.Context) (rows []row, err error) {
+// pending reads the next batch, and says whether more may wait. Its size is summed up by
+// the server, so that neither many events nor large ones take more memory here than
+// batchBytes and one event.
+func (r *relay) pending(ctx context.Context) (rows []row, full bool, err error) {
 	err = postgres.Read(ctx, r.pool, func(q postgres.Querier) error {
-		rows = rows[:0]
+		rows, full = rows[:0], false
+		size := 0
 		found, err := q.Query(ctx, `SELECT o.id, o.topic, o.key, o.headers, o.value
 			FROM (SELECT id, sum(octet_length(value)) OVER (ORDER BY id) - octet_length(value) AS before
 			      FROM (SELECT id, value FROM outbox ORDER BY id LIMIT $1) AS first) AS sized
@@ -40,15 +42,17 @@ func (r *relay) pending(ctx context.Context) (rows []row, err error) {
 			var err error
 			next.Headers, err = events.Headers(headers)
 			rows = append(rows, next)
+			size += len(next.Value)
+			full = len(rows) == r.Batch || size >= batchBytes
 			next, headers = row{}, nil
 			return err
 		})
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the outbox: %w", err)
+		return nil, false, fmt.Errorf("read the outbox: %w", err)
 	}
-	return rows, nil
+	return rows, full, nil
 }
 
 func records(rows []row) []events.Record {

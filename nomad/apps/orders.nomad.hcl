@@ -1,4 +1,4 @@
-# orders: items, in PostgreSQL.
+# orders: carts, orders and the checkout saga, in PostgreSQL; replies, products and erased users come from Kafka.
 
 variable "environment" {
   type        = string
@@ -214,9 +214,9 @@ job "orders" {
         CONSUL_HTTP_TOKEN_FILE = "${NOMAD_SECRETS_DIR}/consul_token"
         VAULT_ADDR             = "http://${var.vault_addr}"
         GOMAXPROCS             = "2"
-        GOGC                   = "50"
+        GOGC                   = "200"
         MALLOC_ARENA_MAX       = "1"
-        GOMEMLIMIT             = "96MiB"
+        GOMEMLIMIT             = "128MiB"
       }
 
       logs {
@@ -226,7 +226,7 @@ job "orders" {
 
       resources {
         cpu    = 200
-        memory = 96
+        memory = 192
       }
     }
   }

@@ -132,8 +132,9 @@ job "kafka" {
         interval = "5s"
         timeout  = "2s"
 
+        # Nomad counts failed checks from a crash on, whatever grace says, so the limit covers a recovery too.
         check_restart {
-          limit = 12
+          limit = 36
           grace = "3m"
         }
       }

@@ -121,8 +121,9 @@ job "postgres" {
         interval = "5s"
         timeout  = "2s"
 
+        # Nomad counts failed checks from a crash on, whatever grace says, so the limit covers a recovery too.
         check_restart {
-          limit = 6
+          limit = 24
           grace = "1m"
         }
       }

@@ -107,8 +107,8 @@ func run(ctx context.Context) (err error) {
 	commands := events.NewCommands(st, provider, worker.Submit)
 	p.Go(ctx, "commands", func(ctx context.Context) {
 		inbox.Run(ctx, pool, inbox.Options{
-			Group: events.Group, Topics: []string{events.CommandsTopic}, HandleAll: commands.HandleAll, Committed: commands.Committed,
-			Brokers: brokers(p, consul), Log: p.Log, Metrics: p.Metrics,
+			Group: events.Group, Topics: []string{events.CommandsTopic}, Create: contracts.Consumed(p.Env, events.CommandsTopic),
+			HandleAll: commands.HandleAll, Committed: commands.Committed, Brokers: brokers(p, consul), Log: p.Log, Metrics: p.Metrics,
 		})
 	})
 	outgoing, err := openWebhooks(ctx, p, conf, pool, id, brokers(p, consul))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"souk/contracts"
 	"souk/internal/config"
 	"souk/internal/identity"
 	"souk/internal/inbox"
@@ -34,8 +35,8 @@ func openWebhooks(ctx context.Context, p *lifecycle.Process, conf *config.Live[C
 	p.Go(ctx, "webhook tidying", sender.Sweep)
 	p.Go(ctx, "webhook events", func(ctx context.Context) {
 		inbox.Run(ctx, pool, inbox.Options{
-			Group: webhooks.Group, Topics: webhooks.Topics(), HandleAll: webhooks.Handler(subscriptions, hooks), Wants: subscriptions.Wanted,
-			Brokers: brokers, Log: p.Log, Metrics: p.Metrics,
+			Group: webhooks.Group, Topics: webhooks.Topics(), Create: contracts.Consumed(p.Env, webhooks.Topics()...),
+			HandleAll: webhooks.Handler(subscriptions, hooks), Wants: subscriptions.Wanted, Brokers: brokers, Log: p.Log, Metrics: p.Metrics,
 		})
 	})
 	rules := func() app.WebhookRules {

@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/pb33f/libopenapi"
@@ -21,6 +24,7 @@ import (
 	"souk/internal/postgres"
 	"souk/internal/testenv"
 	"souk/internal/tokens/tokenstest"
+	"souk/services/payments/app"
 )
 
 // service is the whole program on the real servers: it runs with the identity of its own Nomad job, in a schema that
@@ -50,7 +54,7 @@ func start(t *testing.T) service {
 	t.Setenv("NOMAD_ADDR_https", listen)
 	t.Setenv("NOMAD_ADDR_admin", admin)
 
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(context.Background()) // the schema outlives it
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx) }()
 	t.Cleanup(func() {
@@ -66,7 +70,7 @@ func start(t *testing.T) service {
 	}
 	return service{
 		url: "https://" + listen, gateway: client(t, gateway), itself: client(t, itself),
-		issuer: issuer, token: issuer.Scoped("items:read", "items:write"),
+		issuer: issuer, token: issuer.Scoped("payments:write"),
 	}
 }
 
@@ -176,4 +180,40 @@ func limited(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func TestTheProgramTakesPayments(t *testing.T) {
+	s := start(t)
+	call := func(as *http.Client, status int, method, path, body string) (answer app.View) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+s.token)
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Idempotency-Key", uuid.NewString())
+		}
+		res, err := as.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		raw, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != status {
+			t.Fatalf("%s %s: %s %s", method, path, res.Status, raw)
+		}
+		_ = json.Unmarshal(raw, &answer) // a problem is none
+		return answer
+	}
+	i := call(s.gateway, 201, "POST", "/v1/payment-intents", `{"amount":{"amount":4200,"currency":"EUR"},"payment_method":"pm_sandbox_approve"}`)
+	if got := call(s.gateway, 200, "POST", "/v1/payment-intents/"+i.ID.String()+"/confirm", ""); got.Status != app.IsCaptured || got.Captured.Minor != 4200 {
+		t.Errorf("confirmed: %+v", got)
+	}
+	call(s.gateway, 403, "GET", "/internal/reconciliation", "")
+	call(s.itself, 403, "GET", "/v1/payment-intents/"+i.ID.String(), "") // no intention allows it
 }

@@ -74,6 +74,7 @@ func (b *buyer) run(ctx context.Context, arrival time.Duration) {
 			b.wait(ctx)
 		default:
 			b.method = methods[0].name
+			pause(ctx, time.Second)
 		}
 	}
 }
@@ -115,7 +116,7 @@ func (b *buyer) order(ctx context.Context) (id uuid.UUID, placed bool) {
 
 // follow asks how the order is until it is over.
 func (b *buyer) follow(ctx context.Context, id uuid.UUID) (status, reason string, known bool) {
-	for wait := 300 * time.Millisecond; pause(ctx, wait); wait = min(wait*3/2, 2*time.Second) {
+	for wait := 300 * time.Millisecond; pause(ctx, wait); wait = min(wait*3/2, 5*time.Second) {
 		var o struct {
 			Status  string `json:"status"`
 			Reason  string `json:"reason"`

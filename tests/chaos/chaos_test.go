@@ -71,6 +71,7 @@ func round(t *testing.T, s *stack, seed uint64) {
 	t.Logf("seed %d: %d users and the product %s are there after %s", seed, len(users), g.sku, since(began))
 
 	r := &result{t: t, seed: seed}
+	defer func() { r.print(since(began)) }()
 	h, lastFault := storm(t, s, shop, g, users, r)
 	settled := endLimit + time.Until(lastFault)
 	drained, cancel := context.WithTimeout(ctx, max(settled, 0)+endLimit)
@@ -92,7 +93,6 @@ func round(t *testing.T, s *stack, seed uint64) {
 	}
 	replay(t, s, seed, r)
 	reconcile(t, s, b, r)
-	r.print(since(began))
 }
 
 // storm lets the buyers in and the faults fall, and comes back when everything is healthy and all is sold, or nobody can

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -220,7 +221,7 @@ func TestLevelsRefuseWhatWouldMakeThemNegative(t *testing.T) {
 	}
 	for delta, want := range map[int64]error{-3: ErrInsufficientStock, -1 << 63: ErrInsufficientStock, MaxStock - 5: ErrTooMuchStock, 1<<63 - 1: ErrTooMuchStock} {
 		l := Level{"main", 2, 2, 2}
-		if err := l.Adjust(delta); err != want || l.Available != 2 {
+		if err := l.Adjust(delta); !errors.Is(err, want) || l.Available != 2 {
 			t.Errorf("%d: %v, %+v", delta, err, l)
 		}
 	}

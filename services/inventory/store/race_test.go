@@ -114,10 +114,10 @@ func (f fixture) everythingAtOnce() {
 	err := side(10, func(worker int) error {
 		for range 30 {
 			var err error
-			switch {
-			case worker == 0:
+			switch worker {
+			case 0:
 				_, err = f.expireSome(f.Context())
-			case worker == 1:
+			case 1:
 				_, err = f.tryAdjust(skus[rand.IntN(len(skus))], []string{"main", "shop"}[rand.IntN(2)], rand.Int64N(30)-15, uuid.NewString())
 				if errors.Is(err, app.ErrInsufficientStock) || postgresSays(err, "invalid-adjustment") {
 					err = nil

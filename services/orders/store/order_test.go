@@ -23,7 +23,7 @@ import (
 
 // shop is the store with the use cases on it, in a schema of the test's own. The catalogue is a price list.
 type shop struct {
-	*testing.T
+	testing.TB
 	pool   *postgres.Pool
 	s      *Store
 	orders *app.Orders
@@ -36,9 +36,9 @@ func (l priceList) Prices(context.Context, []string) (map[string]app.Price, erro
 
 var patience = app.DefaultDeadlines()
 
-func openShop(t *testing.T) *shop {
+func openShop(t testing.TB) *shop {
 	t.Helper()
-	h := &shop{T: t, pool: postgrestest.Open(t, "orders", postgres.Options{MaxConns: 20}), prices: priceList{}}
+	h := &shop{TB: t, pool: postgrestest.Open(t, "orders", postgres.Options{MaxConns: 20}), prices: priceList{}}
 	h.s = New(h.pool, slog.New(slog.DiscardHandler))
 	if err := h.s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestOrdersInTheStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *h
-			own.T = t
+			own.TB = t
 			if _, err := h.pool.Exec(t.Context(), "TRUNCATE orders, order_events, order_addresses, order_rebuilds, carts, idempotency_keys, outbox"); err != nil {
 				t.Fatal(err)
 			}

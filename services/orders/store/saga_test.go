@@ -141,9 +141,10 @@ func TestOrdersEndRightHoweverMuchGoesOnAtOnce(t *testing.T) {
 			}
 		})
 	}
-	impatient := app.Deadlines{Stock: 300 * time.Millisecond, Payment: 300 * time.Millisecond, Again: 200 * time.Millisecond, Reservation: time.Minute}
+	impatient := app.Deadlines{Stock: time.Second, Payment: time.Second, Again: 300 * time.Millisecond, Reservation: time.Minute}
 	loop(50*time.Millisecond, func() {
-		if _, err := h.pool.Exec(ctx, "UPDATE orders SET due_at = least(due_at, updated_at + interval '300 ms') WHERE NOT settled AND attempts = 0"); err != nil && ctx.Err() == nil {
+		if _, err := h.pool.Exec(ctx, `UPDATE orders SET due_at = least(due_at, updated_at + interval '1 second')
+			WHERE id IN (SELECT id FROM orders WHERE NOT settled AND attempts = 0 FOR UPDATE SKIP LOCKED)`); err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
 		if _, err := h.s.Due(context.WithoutCancel(ctx), impatient); err != nil {

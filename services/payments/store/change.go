@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -66,11 +67,14 @@ func lock(ctx context.Context, tx pgx.Tx, sel app.Selection) (intents []*app.Int
 	return intents, refunds, tx.SendBatch(ctx, batch).Close()
 }
 
-// unique is the ids in order, each once.
-func unique(ids []uuid.UUID) []uuid.UUID {
-	ids = slices.Clone(ids)
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-	return slices.Compact(ids)
+// unique is the ids in order, each once, in the type that pgx encodes with the least work.
+func unique(ids []uuid.UUID) [][16]byte {
+	plain := make([][16]byte, len(ids))
+	for k, id := range ids {
+		plain[k] = id
+	}
+	slices.SortFunc(plain, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(plain)
 }
 
 func scanIntent(row pgx.CollectableRow) (*app.Intent, error) {

@@ -17,7 +17,7 @@ func (s *Store) queueStart(batch *pgx.Batch, operations []app.Operation) {
 	if n == 0 {
 		return
 	}
-	intents, refunds, amounts := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]int64, n)
+	intents, refunds, amounts := make([][16]byte, n), make([][16]byte, n), make([]int64, n)
 	kinds, reasons, traces := make([]string, n), make([]string, n), make([]string, n)
 	for k, op := range operations {
 		intents[k], refunds[k], amounts[k] = op.IntentID, op.RefundID, op.Request.Amount.Minor
@@ -36,7 +36,7 @@ func queueEnd(batch *pgx.Batch, keys []app.OperationKey) {
 	}
 }
 
-func operationKeys(keys []app.OperationKey) (intents []uuid.UUID, kinds []string, refunds []uuid.UUID) {
+func operationKeys(keys []app.OperationKey) (intents [][16]byte, kinds []string, refunds [][16]byte) {
 	for _, k := range keys {
 		intents, kinds, refunds = append(intents, k.IntentID), append(kinds, string(k.Kind)), append(refunds, k.RefundID)
 	}

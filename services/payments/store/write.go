@@ -86,7 +86,7 @@ func queueIntents(batch *pgx.Batch, intents []*app.Intent) {
 
 // columns of intents, as arrays.
 type columns struct {
-	id, order, user                                []uuid.UUID
+	id, order, user                                [][16]byte
 	version, amount, captured, refunded, refunding []int64
 	status, captureMethod, provider, method        []string
 	reference, providerRef, currency, reason       []string
@@ -131,7 +131,7 @@ func queuePostings(batch *pgx.Batch, postings []app.Posting) {
 	if n == 0 {
 		return
 	}
-	intents, refunds, amounts := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]int64, n)
+	intents, refunds, amounts := make([][16]byte, n), make([][16]byte, n), make([]int64, n)
 	kinds, debits, credits, currencies := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	for k, p := range postings {
 		intents[k], refunds[k], amounts[k] = p.IntentID, p.RefundID, p.Amount

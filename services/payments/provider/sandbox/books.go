@@ -87,11 +87,12 @@ func (b *Bank) book(ctx context.Context, batch []*call) error {
 // read gives the payments with these ids, new ones too.
 func (b *Bank) read(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*payment, error) {
 	books := make(map[uuid.UUID]*payment, len(ids))
-	for _, id := range ids {
-		books[id] = &payment{id: id}
+	plain := make([][16]byte, len(ids)) // what pgx encodes with the least work
+	for i, id := range ids {
+		books[id], plain[i] = &payment{id: id}, id
 	}
 	rows, err := b.pool.Query(ctx, `SELECT payment, seq, operation, kind, outcome, amount, currency, reason FROM sandbox_entries
-		WHERE payment = ANY($1) ORDER BY payment, seq`, ids)
+		WHERE payment = ANY($1) ORDER BY payment, seq`, plain)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (b *Bank) write(ctx context.Context, made []entry) error {
 	if n == 0 {
 		return nil
 	}
-	payments, seqs, amounts, notify := make([]uuid.UUID, n), make([]int32, n), make([]int64, n), make([]*time.Time, n)
+	payments, seqs, amounts, notify := make([][16]byte, n), make([]int32, n), make([]int64, n), make([]*time.Time, n)
 	operations, kinds, outcomes, currencies, reasons := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, e := range made {
 		payments[i], seqs[i], amounts[i], notify[i] = e.payment, e.seq, e.amount, e.notifyAt

@@ -178,7 +178,7 @@ func (a *api) last() call {
 
 // fail answers the calls of a name with an error as Stripe documents it, one after the other; then stripe-mock answers.
 func (a *api) fail(name string, failures ...failure) {
-	a.answer = func(w http.ResponseWriter, c call) bool {
+	a.answerBy(func(w http.ResponseWriter, c call) bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if c.String() != name || len(failures) == 0 {
@@ -188,7 +188,13 @@ func (a *api) fail(name string, failures ...failure) {
 		failures = slices.Delete(failures, 0, 1)
 		f.write(w)
 		return true
-	}
+	})
+}
+
+func (a *api) answerBy(answer func(w http.ResponseWriter, c call) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer = answer
 }
 
 // failure is an error answer.

@@ -122,19 +122,19 @@ func TestARefusalIsAnAnswerAndNothingElseIs(t *testing.T) {
 			t.Errorf("the error tells too much: %v", err)
 		}
 	}
-	a.answer = func(w http.ResponseWriter, _ call) bool {
+	a.answerBy(func(w http.ResponseWriter, _ call) bool {
 		conn, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
 			_ = conn.Close()
 		}
 		return true
-	}
+	})
 	if got, err := p.Authorise(t.Context(), request(t)); err == nil {
 		t.Errorf("a broken connection became %+v", got)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	a.answer = func(_ http.ResponseWriter, _ call) bool { <-ctx.Done(); return true }
+	a.answerBy(func(http.ResponseWriter, call) bool { <-ctx.Done(); return true })
 	if got, err := p.Authorise(ctx, request(t)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("silence became %+v, %v", got, err)
 	}
