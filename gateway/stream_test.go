@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -86,14 +87,23 @@ func startStreamer(t *testing.T, change func(*Config)) (*running, *streamer) {
 	return g, s
 }
 
-// streamOf opens a stream; the answer's head has come.
-func (r *running) streamOf(t testing.TB, path string, headers ...string) (net.Conn, *bufio.Reader, *http.Response) {
+// opened is a stream as its client has it.
+type opened struct {
+	conn    net.Conn
+	br      *bufio.Reader
+	status  int
+	header  http.Header
+	chunked bool
+	body    io.Reader
+}
+
+// streamOf opens one; the answer's head has come.
+func (r *running) streamOf(t testing.TB, path string, headers ...string) opened {
 	t.Helper()
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n", path)
 	for _, h := range headers {
@@ -105,7 +115,11 @@ func (r *running) streamOf(t testing.TB, path string, headers ...string) (net.Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, br, res
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = res.Body.Close() // after that it reads no rest
+	})
+	return opened{c, br, res.StatusCode, res.Header, slices.Contains(res.TransferEncoding, "chunked"), res.Body}
 }
 
 func (r *running) outcomes(t testing.TB, outcome string) float64 {
@@ -114,11 +128,11 @@ func (r *running) outcomes(t testing.TB, outcome string) float64 {
 
 func TestEventsPassAsTheyComeAndTheConnectionsGoOn(t *testing.T) {
 	g, s := startStreamer(t, nil)
-	c, br, res := g.streamOf(t, "/v1/things/step")
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" || len(res.TransferEncoding) == 0 {
-		t.Fatalf("%s %v", res.Status, res.Header)
+	o := g.streamOf(t, "/v1/things/step")
+	if o.status != 200 || o.header.Get("Content-Type") != "text/event-stream; charset=utf-8" || !o.chunked {
+		t.Fatalf("%d %v", o.status, o.header)
 	}
-	body := bufio.NewReader(res.Body)
+	body := bufio.NewReader(o.body)
 	read := func(want string) {
 		t.Helper()
 		got := make([]byte, len(want))
@@ -140,9 +154,10 @@ func TestEventsPassAsTheyComeAndTheConnectionsGoOn(t *testing.T) {
 		t.Errorf("at the end: %q %v", rest, err)
 	}
 	for range 3 { // on the same connection; the streams' one to the service too
-		fmt.Fprint(c, "GET /v1/things/over HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
-		if res, err := http.ReadResponse(br, &http.Request{Method: "GET"}); err != nil || res.StatusCode != 204 {
-			t.Fatalf("after it: %v %v", res, err)
+		fmt.Fprint(o.conn, "GET /v1/things/over HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+		next, err := http.ReadResponse(o.br, &http.Request{Method: "GET"})
+		if err != nil || next.StatusCode != 204 || next.Body.Close() != nil {
+			t.Fatalf("after it: %v %v", next, err)
 		}
 	}
 	if n := g.outcomes(t, "complete"); n != 1 {
@@ -170,8 +185,7 @@ func TestAnAnswerThatIsNoStreamStaysBounded(t *testing.T) {
 func TestAStreamThatTheServiceBreaksOffIsBrokenOff(t *testing.T) {
 	g, s := startStreamer(t, func(c *Config) { c.Streams.IdleTimeout = time.Second })
 	for _, path := range []string{"/v1/things/dies", "/v1/things/silent"} { // silent: without heartbeats
-		_, _, res := g.streamOf(t, path)
-		if body, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if body, err := io.ReadAll(g.streamOf(t, path).body); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: %q %v: the client takes it for the end", path, body, err)
 		}
 	}
@@ -180,9 +194,9 @@ func TestAStreamThatTheServiceBreaksOffIsBrokenOff(t *testing.T) {
 
 func TestAClientThatLeavesEndsItsStreamAtTheService(t *testing.T) {
 	g, s := startStreamer(t, nil)
-	c, _, _ := g.streamOf(t, "/v1/things/silent")
+	o := g.streamOf(t, "/v1/things/silent")
 	eventually(t, "the start", func() bool { return s.open.Load() == 1 })
-	_ = c.Close()
+	_ = o.conn.Close()
 	eventually(t, "the end", func() bool { return s.open.Load() == 0 && g.outcomes(t, "left") == 1 })
 }
 
@@ -209,9 +223,9 @@ func TestADrainEndsStreamsAsWhole(t *testing.T) {
 	g, s := startStreamer(t, nil)
 	results := make(chan error, 20)
 	for range cap(results) {
-		_, _, res := g.streamOf(t, "/v1/things/silent")
+		o := g.streamOf(t, "/v1/things/silent")
 		go func() {
-			_, err := io.ReadAll(res.Body)
+			_, err := io.ReadAll(o.body)
 			results <- err
 		}()
 	}
@@ -238,20 +252,17 @@ func TestAStreamEndsWithItsTokenAndIsOneOfFew(t *testing.T) {
 	g.knows(t, service, 1)
 	path, claims := "/v1/things/silent", g.issuer.Claims()
 	mine, other := "Authorization: Bearer "+g.issuer.Sign(claims), "Authorization: Bearer "+g.issuer.User()
-	_, _, first := g.streamOf(t, path, mine)
-	_, _, second := g.streamOf(t, path, mine)
-	_, _, third := g.streamOf(t, path, mine)
-	if third.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("the third: %s", third.Status)
+	first, second := g.streamOf(t, path, mine), g.streamOf(t, path, mine)
+	if third := g.streamOf(t, path, mine); third.status != http.StatusTooManyRequests {
+		t.Errorf("the third: %d", third.status)
 	}
-	_, _, others := g.streamOf(t, path, other)
-	if others.StatusCode != 200 {
-		t.Errorf("somebody else's: %s", others.Status)
+	if others := g.streamOf(t, path, other); others.status != 200 {
+		t.Errorf("somebody else's: %d", others.status)
 	}
 	g.issuer.Revoke(tokens.Revocation{Kind: "session", ID: fmt.Sprint(claims["sid"])})
 	began := time.Now()
-	for _, res := range []*http.Response{first, second} {
-		if _, err := io.ReadAll(res.Body); err != nil {
+	for _, o := range []opened{first, second} {
+		if _, err := io.ReadAll(o.body); err != nil {
 			t.Error(err)
 		}
 	}
@@ -262,9 +273,9 @@ func TestAStreamEndsWithItsTokenAndIsOneOfFew(t *testing.T) {
 
 	claims = g.issuer.Claims()
 	claims["exp"] = time.Now().Add(2 * time.Second).Unix()
-	_, _, res := g.streamOf(t, path, "Authorization: Bearer "+g.issuer.Sign(claims))
-	if _, err := io.ReadAll(res.Body); res.StatusCode != 200 || err != nil {
-		t.Errorf("one that expires: %s %v", res.Status, err)
+	o := g.streamOf(t, path, "Authorization: Bearer "+g.issuer.Sign(claims))
+	if _, err := io.ReadAll(o.body); o.status != 200 || err != nil {
+		t.Errorf("one that expires: %d %v", o.status, err)
 	}
 }
 

@@ -54,7 +54,8 @@ func eventRoutes(open *atomic.Int64) func(*fiber.App) {
 	}
 }
 
-func (r *running) stream(path string) (net.Conn, *http.Response) {
+// stream opens one: its connection, status and body.
+func (r *running) stream(path string) (net.Conn, int, io.Reader) {
 	r.t.Helper()
 	c := r.dial()
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n", path); err != nil {
@@ -64,7 +65,11 @@ func (r *running) stream(path string) (net.Conn, *http.Response) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return c, resp
+	r.t.Cleanup(func() {
+		_ = c.Close()
+		_ = resp.Body.Close() // after that it reads no rest
+	})
+	return c, resp.StatusCode, resp.Body
 }
 
 func TestEventsArriveAsTheyWereSentAndTheConnectionGoesOn(t *testing.T) {
@@ -115,8 +120,8 @@ func TestAStreamThatFailsIsBrokenOffAndLogged(t *testing.T) {
 	var open atomic.Int64
 	r := start(t, Options{}, eventRoutes(&open))
 	for path, logged := range map[string]string{"/fails": "the database is away", "/panics": "boom", "/split": "line break"} {
-		_, resp := r.stream(path)
-		body, err := io.ReadAll(resp.Body)
+		_, _, events := r.stream(path)
+		body, err := io.ReadAll(events)
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: %q, %v: the client takes it for the end", path, body, err)
 		}
@@ -129,8 +134,8 @@ func TestAStreamThatFailsIsBrokenOffAndLogged(t *testing.T) {
 
 func TestASilentStreamIsKeptAliveUntilItsTime(t *testing.T) {
 	r := start(t, Options{Heartbeat: 20 * time.Millisecond, StreamTime: 500 * time.Millisecond}, eventRoutes(new(atomic.Int64)))
-	_, resp := r.stream("/silent")
-	body, err := io.ReadAll(resp.Body)
+	_, _, events := r.stream("/silent")
+	body, err := io.ReadAll(events)
 	if err != nil || strings.Count(string(body), ":\n\n") < 2 {
 		t.Errorf("%q %v", body, err)
 	}
@@ -149,9 +154,9 @@ func TestAStreamEndsWhenItsClientHasGone(t *testing.T) {
 			ln, client = tls.NewListener(ln, ca.server()), ca.client("gateway")
 		}
 		r := startOn(t, ln, client, Options{}, eventRoutes(&open))
-		c, resp := r.stream("/silent")
+		c, _, events := r.stream("/silent")
 		b := make([]byte, 100)
-		if n, err := resp.Body.Read(b); err != nil || open.Load() != 1 {
+		if n, err := events.Read(b); err != nil || open.Load() != 1 {
 			t.Fatalf("%q %v", b[:n], err)
 		}
 		_ = c.Close()
@@ -177,9 +182,9 @@ func TestADrainEndsStreamsWholly(t *testing.T) {
 	}
 	results := make(chan result, 20)
 	for i := range cap(results) {
-		_, resp := r.stream([]string{"/silent", "/endless"}[i%2])
+		_, _, events := r.stream([]string{"/silent", "/endless"}[i%2])
 		go func() {
-			body, err := io.ReadAll(resp.Body)
+			body, err := io.ReadAll(events)
 			results <- result{body, err}
 		}()
 	}
@@ -210,7 +215,7 @@ func TestStreamsAreLimitedAndLeaveRoomForOthers(t *testing.T) {
 	})
 	var first net.Conn
 	for range 3 {
-		first, _ = r.stream("/silent")
+		first, _, _ = r.stream("/silent")
 	}
 	a := r.do("GET", "/silent", nil)
 	wantProblem(t, a, 503, "too-many-streams")
@@ -223,7 +228,7 @@ func TestStreamsAreLimitedAndLeaveRoomForOthers(t *testing.T) {
 	_ = first.Close()
 	eventually(t, "one ends", func() bool { return open.Load() == 2 })
 	eventually(t, "room for another", func() bool { return r.streams.count.Load() == 2 })
-	if _, resp := r.stream("/silent"); resp.StatusCode != 200 {
-		t.Errorf("after one has gone: %s", resp.Status)
+	if _, status, _ := r.stream("/silent"); status != 200 {
+		t.Errorf("after one has gone: %d", status)
 	}
 }

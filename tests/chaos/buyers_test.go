@@ -74,7 +74,7 @@ func (b *buyer) run(ctx context.Context, arrival time.Duration) {
 			b.wait(ctx)
 		default:
 			b.method = methods[0].name
-			pause(ctx, time.Second)
+			pause(ctx, time.Second+rand.N(3*time.Second)) // people don't hammer at a shop that has trouble
 		}
 	}
 }

@@ -73,23 +73,37 @@ func (s *stack) ends(names []string) (map[string]int64, error) {
 	return ends, nil
 }
 
-// publish writes the messages again, as whoever published them first did.
+// publish writes the messages again, as whoever published them first did; what fails half way it repeats, as they do.
 func (s *stack) publish(ctx context.Context, all []events.Message) error {
+	for {
+		done, err := s.publishSome(ctx, all)
+		all = all[done:]
+		if len(all) == 0 {
+			return nil
+		}
+		if !pause(ctx, time.Second) {
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// publishSome returns how many messages are published for certain.
+func (s *stack) publishSome(ctx context.Context, all []events.Message) (done int, err error) {
 	p, err := events.Open(ctx, events.Options{
 		Brokers: []string{s.KafkaBroker()}, ClientID: "chaos", TransactionalID: "chaos-replay", DeliveryTimeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer p.Close()
-	for len(all) > 0 {
-		n := min(len(all), 500)
-		if err := p.Publish(ctx, all[:n]); err != nil {
-			return err
+	for done < len(all) {
+		n := min(len(all)-done, 500)
+		if err := p.Publish(ctx, all[done:done+n]); err != nil {
+			return done, err
 		}
-		all = all[n:]
+		done += n
 	}
-	return nil
+	return done, nil
 }
 
 // permuted mixes the messages of different keys, and keeps those of one key of a topic in their order.

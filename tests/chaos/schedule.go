@@ -13,16 +13,19 @@ type fault struct {
 	job string
 }
 
+// between faults passes that much on average.
+const between = 6 * time.Second
+
 // victims are all that an order passes through.
 var victims = []string{"gateway", "orders", "inventory", "payments", "catalog", "users", "kafka", "postgres"}
 
 // schedule kills each victim once and then, as long as there is time, victims by chance; orders, inventory and payments
 // more often than the rest. The same seed gives the same schedule.
-func schedule(seed uint64, window, pause time.Duration) []fault {
+func schedule(seed uint64, window time.Duration) []fault {
 	draw := rand.New(rand.NewPCG(seed, 0xfa17))
 	order := slices.Clone(victims)
 	draw.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	n := max(len(order), int(window/pause))
+	n := max(len(order), int(window/between))
 	saga := []string{"orders", "inventory", "payments"}
 	for len(order) < n {
 		pool := victims

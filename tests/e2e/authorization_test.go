@@ -40,7 +40,7 @@ var mayUse = map[string][]string{
 	"POST /v1/payment-intents/{id}/capture": admins, "POST /v1/payment-intents/{id}/cancel": admins, "GET /v1/refunds": admins, "POST /v1/refunds": admins,
 	"POST /v1/provider-webhooks/{provider}": everybody, "GET /v1/webhook-endpoints": admins, "POST /v1/webhook-endpoints": admins,
 	"GET /v1/webhook-endpoints/{id}": admins, "PATCH /v1/webhook-endpoints/{id}": admins, "DELETE /v1/webhook-endpoints/{id}": admins,
-	"GET /v1/webhook-endpoints/{id}/deliveries": admins, "POST /v1/webhook-endpoints/{id}/deliveries/{delivery_id}/redeliver": admins,
+	"POST /v1/webhook-endpoints/{id}/rotate-secret": admins, "GET /v1/webhook-endpoints/{id}/deliveries": admins, "POST /v1/webhook-endpoints/{id}/deliveries/{delivery_id}/redeliver": admins,
 
 	"POST /v1/users": everybody, "POST /v1/sessions": everybody, "POST /v1/email-verifications": everybody, "POST /v1/email-verifications/resend": everybody,
 	"POST /v1/password-resets": everybody, "POST /v1/password-resets/confirm": everybody,

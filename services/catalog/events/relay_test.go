@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"souk/contracts"
 	kafka "souk/internal/events"
 	"souk/internal/events/eventstest"
 	"souk/internal/logs"
@@ -255,13 +256,19 @@ func TestEveryChangeIsPublishedOnceAndInOrder(t *testing.T) {
 		if e := all[i].Event; e.Type() != string(want) || e.Subject() != p.ID || e.Source() != events.Source || e.DataSchema() != events.ProductSchema {
 			t.Errorf("event %d is %s", i, e)
 		}
+		if err := contracts.Check(all[i]); err != nil {
+			t.Errorf("event %d: %v", i, err)
+		}
 	}
 	if all[0].Traceparent != trace.Traceparent() || all[1].Traceparent != "" {
 		t.Errorf("traceparent %q and %q", all[0].Traceparent, all[1].Traceparent)
 	}
 	trees := s.published(t, events.CategoriesTopic)
 	if len(trees) != 1 || trees[0].Key != app.TreeKey || trees[0].Event.Type() != string(app.CategoriesChanged) {
-		t.Errorf("categories: %v", trees)
+		t.Fatalf("categories: %v", trees)
+	}
+	if err := contracts.Check(trees[0]); err != nil {
+		t.Error(err)
 	}
 }
 

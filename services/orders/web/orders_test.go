@@ -353,7 +353,7 @@ func (a *api) reconciliation() {
 func (a *api) stream(ctx context.Context, token, path, seen string) <-chan string {
 	a.t.Helper()
 	request := a.request(call{method: "GET", path: path + "/events", token: token, accept: "text/event-stream", seen: seen}).WithContext(ctx)
-	response, err := a.callers[""].Do(request)
+	response, err := a.callers[""].Do(request) //nolint:bodyclose // the goroutine below closes it
 	if err != nil || response.StatusCode != 200 || response.Header.Get("Content-Type") != "text/event-stream" {
 		a.t.Fatalf("%+v, %v", response, err)
 	}
