@@ -249,9 +249,9 @@ func TestCheckRefusesWhatIsNotAsAgreed(t *testing.T) {
 
 func TestTopicsOfEachEnvironment(t *testing.T) {
 	for env, want := range map[string]events.Topic{
-		"dev":   {Partitions: 4, Replicas: 1},
+		"dev":   {Partitions: 2, Replicas: 1},
 		"prod":  {Partitions: 12, Replicas: 3},
-		"other": {Partitions: 4, Replicas: 1},
+		"other": {Partitions: 2, Replicas: 1},
 	} {
 		topics := Topics(env, "orders")
 		if len(topics) != 3 || topics[2].Name != "payments.commands.v1" {
@@ -277,7 +277,7 @@ func TestTopicsOfEachEnvironment(t *testing.T) {
 	if len(catalog) != 2 || catalog[0].Partitions != 1 || catalog[1].Settings["min.compaction.lag.ms"] != "604800000" || catalog[1].Settings["min.insync.replicas"] != "2" {
 		t.Errorf("%+v", catalog)
 	}
-	if got := Consumed("dev", "users.events.v1", "nobody.knows.v1"); len(got) != 1 || got[0].Partitions != 4 {
+	if got := Consumed("dev", "users.events.v1", "nobody.knows.v1"); len(got) != 1 || got[0].Partitions != 2 {
 		t.Errorf("%+v", got)
 	}
 	if got := Topics("dev", "notifications"); len(got) != 0 {

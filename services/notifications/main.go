@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"souk/contracts"
 	"souk/internal/config"
 	"souk/internal/discovery"
 	"souk/internal/identity"
@@ -104,6 +105,7 @@ func run(ctx context.Context) (err error) {
 	return p.Serve(ctx, func(ctx context.Context) error {
 		inbox.Run(ctx, pool, inbox.Options{
 			Group: events.Group, Topics: []string{events.UsersTopic, events.OrdersTopic}, HandleAll: events.Handler(st),
+			Create:  contracts.Consumed(p.Env, events.UsersTopic, events.OrdersTopic),
 			Brokers: func(ctx context.Context) ([]string, error) { return discovery.Resolve(ctx, consul, "kafka", find) },
 			Log:     p.Log, Metrics: p.Metrics,
 		})
