@@ -21,6 +21,7 @@ var (
 	catalogues = []string{"merchandiser", "admin", "service"}
 	supporters = []string{"support", "admin", "service"}
 	admins     = []string{"admin", "service"}
+	people     = append([]string{"nobody"}, users...)
 	shoppers   = append([]string{"service"}, users...) // and who keeps the orders
 )
 
@@ -30,8 +31,8 @@ var mayUse = map[string][]string{
 	"POST /v1/products": catalogues, "PATCH /v1/products/{id}": catalogues, "DELETE /v1/products/{id}": catalogues,
 	"POST /v1/categories": catalogues, "PATCH /v1/categories/{id}": catalogues, "DELETE /v1/categories/{id}": catalogues,
 
-	"POST /v1/carts": everybody, "GET /v1/carts": users, "GET /v1/carts/{id}": everybody, "DELETE /v1/carts/{id}": everybody,
-	"PUT /v1/carts/{id}/items/{sku}": everybody, "DELETE /v1/carts/{id}/items/{sku}": everybody, "POST /v1/carts/{id}/merge": users,
+	"POST /v1/carts": people, "GET /v1/carts": users, "GET /v1/carts/{id}": people, "DELETE /v1/carts/{id}": people,
+	"PUT /v1/carts/{id}/items/{sku}": people, "DELETE /v1/carts/{id}/items/{sku}": people, "POST /v1/carts/{id}/merge": users,
 	"POST /v1/orders": users, "GET /v1/orders": shoppers, "GET /v1/orders/{id}": shoppers, "GET /v1/orders/{id}/events": shoppers, "POST /v1/orders/{id}/cancel": shoppers,
 	"GET /v1/orders/{id}/fulfillments": shoppers, "POST /v1/orders/{id}/fulfillments": admins,
 	"GET /v1/inventory": everybody, "GET /v1/inventory/{sku}": everybody, "PATCH /v1/inventory/{sku}": catalogues,

@@ -124,7 +124,7 @@ func (o *Order) handlePayment(f Fact, record func(Fact)) {
 		switch {
 		case o.Status == Pending && o.PaymentAsked == Authorise:
 			record(f)
-			o.fail(record, DeclinedPayment)
+			o.fail(record, f.failure())
 		case o.Ended() && o.PaymentAsked == Void && o.Payment == NoPayment: // the authorisation that was under way came to nothing
 			record(f)
 		}
@@ -166,3 +166,11 @@ func (o *Order) handlePayment(f Fact, record func(Fact)) {
 
 // ErrImpossibleReply is a reply that Handle refuses; no other attempt would mend it.
 var ErrImpossibleReply = errors.New("the reply can't be about this order")
+
+// failure is why an order failed whose payment was declined. Payments declines by itself what has no answer in time.
+func (f PaymentDeclined) failure() string {
+	if f.Reason == "timeout" || f.Reason == "deadline_passed" {
+		return PaymentTimeout
+	}
+	return DeclinedPayment
+}

@@ -283,6 +283,9 @@ func (w *world) end() error {
 	if w.stock == "reserved" || w.stock == "committed" {
 		return fmt.Errorf("%s (%s), but its stock is %s", o.Status, o.Reason, w.stock)
 	}
+	if o.Stock == ReservedStock || o.Stock == Committed || o.Payment == Authorised || o.Captured != o.Refunded || o.Captured > 0 && o.Payment != Refunded {
+		return fmt.Errorf("it says that its stock is %s and its payment %s, %d refunded of %d", o.Stock, o.Payment, o.Refunded, o.Captured)
+	}
 	if w.payment == "authorised" || w.captured != w.refunded {
 		return fmt.Errorf("%s (%s), but its payment is %s, %d refunded of %d", o.Status, o.Reason, w.payment, w.refunded, w.captured)
 	}
@@ -348,6 +351,48 @@ func TestUnansweredCommandsAreSentLessAndLessOften(t *testing.T) {
 	}
 	if o.Version != 2 {
 		t.Errorf("version %d: asking again is no event", o.Version)
+	}
+}
+
+// TestWhatComesAfterTheEndIsGivenBack: a service that has forgotten a release or a void is asked again.
+func TestWhatComesAfterTheEndIsGivenBack(t *testing.T) {
+	for _, x := range []struct {
+		late   Fact
+		asked  string
+		answer Fact
+	}{
+		{StockReserved{}, "souk.inventory.release.v1", StockReleased{}},
+		{StockCommitted{}, "souk.inventory.release.v1", StockReleased{}},
+		{PaymentAuthorised{Intent: "i", Amount: 2500}, "souk.payments.void.v1", PaymentVoided{}},
+		{PaymentCaptured{Intent: "i", Amount: 2500}, "souk.payments.refund.v1", nil},
+	} {
+		w := newWorld(rand.New(rand.NewPCG(3, 3)))
+		o := w.order
+		o.Due(o.DueAt, deadlines) // stock_timeout
+		hear := func(f Fact) {
+			t.Helper()
+			if err := o.Handle(Reply{Order: o.ID, Fact: f, Currency: "EUR"}, w.now, deadlines); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hear(StockReleased{})
+		if !o.Settled() {
+			t.Fatal("not settled")
+		}
+		before := len(o.Messages())
+		hear(x.late)
+		hear(x.late)
+		if sent := o.Messages()[before:]; len(sent) != 1 || sent[0].Type != x.asked || o.Settled() {
+			t.Errorf("after %s it sends %+v, settled %t", x.late.Kind(), sent, o.Settled())
+		}
+		if x.answer == nil {
+			x.answer = PaymentRefunded{Refund: o.Refund, Amount: 2500, RefundedTotal: 2500}
+		}
+		hear(x.answer)
+		hear(x.answer)
+		if !o.Settled() || o.Status != HasFailed {
+			t.Errorf("after %s it is %s, settled %t", x.answer.Kind(), o.Status, o.Settled())
+		}
 	}
 }
 
