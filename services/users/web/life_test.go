@@ -251,6 +251,9 @@ func (a *api) noEnumeration(t *testing.T) {
 				for _, header := range []string{"X-Request-Id", "Date", "Content-Length"} {
 					got.Header.Del(header)
 				}
+				if got.Header.Get("Retry-After") != "" {
+					got.Header.Set("Retry-After", "some seconds") // a second may pass between two answers
+				}
 				if email == ada {
 					first = got
 					continue
