@@ -43,6 +43,6 @@ Environment:
 		terraformCommand("plan", "Show what terraform/ would change"),
 		terraformCommand("apply", "Make Vault, Consul and Nomad what terraform/ says"),
 		terraformCommand("destroy", "Stop the jobs and undo what apply made"),
-		seedCommand(), demoCommand(), tokenCommand(), clientsCommand(), keysCommand(), mailCommand(), dlqCommand(), newServiceCommand(), configCommand(), benchCommand(), lintCommand(), measureCommand(), reconcileCommand())
+		seedCommand(), demoCommand(), tokenCommand(), clientsCommand(), keysCommand(), mailCommand(), dlqCommand(), newServiceCommand(), configCommand(), benchCommand(), lintCommand(), measureCommand(), reconcileCommand(), rebuildCommand())
 	return root
 }
