@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -85,16 +83,6 @@ func (s shop) call(ctx context.Context, method, path string, body, into any, hea
 	return s.send(req, into)
 }
 
-// post sends a form, as OAuth wants it, and reads the answer into `into`.
-func (s shop) post(ctx context.Context, path string, form url.Values, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return s.send(req, into)
-}
-
 func (s shop) send(req *http.Request, into any) error {
 	method, path := req.Method, req.URL.Path
 	res, err := s.http.Do(req)
@@ -108,11 +96,10 @@ func (s shop) send(req *http.Request, into any) error {
 	}
 	if res.StatusCode >= 300 {
 		problem := struct {
-			Detail      string `json:"detail"`
-			Description string `json:"error_description"` // of OAuth's own endpoints
+			Detail string `json:"detail"`
 		}{}
 		_ = json.Unmarshal(answer, &problem) // it need not be one
-		return &refusal{method, path, res.StatusCode, problem.Detail + problem.Description}
+		return &refusal{method, path, res.StatusCode, problem.Detail}
 	}
 	if into == nil {
 		return nil
