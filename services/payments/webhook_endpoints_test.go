@@ -44,7 +44,7 @@ func TestWebhookEndpointsOverTheAPI(t *testing.T) {
 		return res, string(text)
 	}
 	const list, good = "/v1/webhook-endpoints", `{"url":"https://erp.example/hook","events":["souk.orders.*"]}`
-	res, text := call(http.MethodPost, list, good, "")
+	res, text := call(http.MethodPost, list, good, "") //nolint:bodyclose // call has closed it
 	var made struct {
 		app.WebhookEndpoint
 		Secret string `json:"secret"`
@@ -83,7 +83,7 @@ func TestWebhookEndpointsOverTheAPI(t *testing.T) {
 		{http.MethodGet, one + "/deliveries", "", "", 404},
 	}
 	for _, step := range steps {
-		res, text := call(step.method, step.path, step.body, step.match)
+		res, text := call(step.method, step.path, step.body, step.match) //nolint:bodyclose // call has closed it
 		if res.StatusCode != step.status {
 			t.Errorf("%s %s %s: %d %s, want %d", step.method, step.path, step.body, res.StatusCode, text, step.status)
 		}
@@ -92,7 +92,7 @@ func TestWebhookEndpointsOverTheAPI(t *testing.T) {
 		}
 	}
 	token = s.issuer.Scoped("orders")
-	if res, text := call(http.MethodPost, list, good, ""); res.StatusCode != http.StatusForbidden {
+	if res, text := call(http.MethodPost, list, good, ""); res.StatusCode != http.StatusForbidden { //nolint:bodyclose // call has closed it
 		t.Errorf("without the scope: %d %s", res.StatusCode, text)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -19,62 +20,77 @@ var topics = []string{
 	"catalog.products.v1", "users.events.v1", "inventory.commands.v1", "inventory.events.v1", "payments.commands.v1", "payments.events.v1", "orders.events.v1",
 }
 
-// recorded reads everything that the topics hold, in the order of each partition.
-func (s *stack) recorded(ctx context.Context, names ...string) (all []events.Message, err error) {
-	ends, err := s.ends(names)
-	if err != nil {
-		return nil, err
-	}
-	for _, topic := range names {
-		reader, err := events.Read(ctx, []string{s.KafkaBroker()}, slog.New(slog.DiscardHandler), topic)
-		if err != nil {
-			return nil, err
-		}
-		// The marker behind the last transaction is an offset too, so a partition is read when nothing comes any more.
-		for ends[topic] > 0 {
-			quiet, cancel := context.WithTimeout(ctx, 2*time.Second)
-			m, err := reader.Next(quiet)
-			cancel()
-			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-				break
-			}
-			if err != nil {
-				reader.Close()
-				return nil, err
-			}
-			all = append(all, m)
-		}
-		reader.Close()
-	}
-	return all, nil
-}
+// mark is where the partitions of all topics ended at some time. What is replayed is what came after it: else each round
+// would replay the replays of those before.
+type mark []kafka.TopicPartition
 
-// ends sums up the ends of each topic's partitions.
-func (s *stack) ends(names []string) (map[string]int64, error) {
-	c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": s.KafkaBroker(), "group.id": "chaos-looks"})
+// now is the mark of this moment.
+func (s *stack) now() (mark, error) {
+	c, err := s.consumer()
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	ends := map[string]int64{}
-	for _, topic := range names {
+	var m mark
+	for _, topic := range topics {
 		meta, err := c.GetMetadata(&topic, false, 10_000)
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range meta.Topics[topic].Partitions {
-			low, high, err := c.QueryWatermarkOffsets(topic, p.ID, 10_000)
+			_, high, err := c.QueryWatermarkOffsets(topic, p.ID, 10_000)
 			if err != nil {
 				return nil, err
 			}
-			ends[topic] += high - low
+			m = append(m, kafka.TopicPartition{Topic: &topic, Partition: p.ID, Offset: kafka.Offset(high)})
 		}
 	}
-	return ends, nil
+	return m, nil
 }
 
-// publish writes the messages again, as whoever published them first did; what fails half way it repeats, as they do.
-func (s *stack) publish(ctx context.Context, all []events.Message) error {
+func (s *stack) consumer() (*kafka.Consumer, error) {
+	return kafka.NewConsumer(&kafka.ConfigMap{
+		"bootstrap.servers": s.KafkaBroker(), "group.id": "chaos-reads", "enable.auto.commit": false, "enable.partition.eof": true, "isolation.level": "read_committed",
+	})
+}
+
+// recorded reads everything that was published after the mark, in the order of each partition.
+func (s *stack) recorded(ctx context.Context, from mark) (all []events.Record, err error) {
+	c, err := s.consumer()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if err := c.Assign(from); err != nil {
+		return nil, err
+	}
+	for ends := 0; ends < len(from); {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		switch e := c.Poll(500).(type) {
+		case kafka.PartitionEOF:
+			ends++
+		case *kafka.Message:
+			if e.TopicPartition.Error != nil {
+				return nil, e.TopicPartition.Error
+			}
+			r := events.Record{Topic: *e.TopicPartition.Topic, Key: e.Key, Value: e.Value}
+			for _, h := range e.Headers {
+				r.Headers = append(r.Headers, events.Header{Key: h.Key, Value: h.Value})
+			}
+			all = append(all, r)
+		case kafka.Error:
+			if e.IsFatal() {
+				return nil, e
+			}
+		}
+	}
+	return all, nil
+}
+
+// publish writes the records again, as whoever published them first did; what fails half way it repeats, as they do.
+func (s *stack) publish(ctx context.Context, all []events.Record) error {
 	for {
 		done, err := s.publishSome(ctx, all)
 		all = all[done:]
@@ -87,8 +103,8 @@ func (s *stack) publish(ctx context.Context, all []events.Message) error {
 	}
 }
 
-// publishSome returns how many messages are published for certain.
-func (s *stack) publishSome(ctx context.Context, all []events.Message) (done int, err error) {
+// publishSome returns how many records are published for certain.
+func (s *stack) publishSome(ctx context.Context, all []events.Record) (done int, err error) {
 	p, err := events.Open(ctx, events.Options{
 		Brokers: []string{s.KafkaBroker()}, ClientID: "chaos", TransactionalID: "chaos-replay", DeliveryTimeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler),
 	})
@@ -98,7 +114,7 @@ func (s *stack) publishSome(ctx context.Context, all []events.Message) (done int
 	defer p.Close()
 	for done < len(all) {
 		n := min(len(all)-done, 500)
-		if err := p.Publish(ctx, all[done:done+n]); err != nil {
+		if err := p.PublishRecords(ctx, all[done:done+n]); err != nil {
 			return done, err
 		}
 		done += n
@@ -106,32 +122,35 @@ func (s *stack) publishSome(ctx context.Context, all []events.Message) (done int
 	return done, nil
 }
 
-// permuted mixes the messages of different keys, and keeps those of one key of a topic in their order.
-func permuted(seed uint64, all []events.Message) []events.Message {
+// permuted mixes the records of different keys, and keeps those of one key of a topic in their order.
+func permuted(seed uint64, all []events.Record) []events.Record {
 	type lane struct{ topic, key string }
-	lanes := map[lane][]events.Message{}
+	lanes := map[lane][]events.Record{}
 	tickets := make([]lane, len(all))
 	for i, m := range all {
-		l := lane{m.Topic, m.Key}
+		l := lane{m.Topic, string(m.Key)}
 		lanes[l] = append(lanes[l], m)
 		tickets[i] = l
 	}
 	draw := rand.New(rand.NewPCG(seed, 0x5eed))
 	draw.Shuffle(len(tickets), func(i, j int) { tickets[i], tickets[j] = tickets[j], tickets[i] })
-	mixed := make([]events.Message, len(all))
+	mixed := make([]events.Record, len(all))
 	for i, l := range tickets {
 		mixed[i], lanes[l] = lanes[l][0], lanes[l][1:]
 	}
 	return mixed
 }
 
-// anew gives each message another id, as a service does that asks again.
-func anew(all []events.Message) []events.Message {
-	fresh := make([]events.Message, len(all))
-	for i, m := range all {
-		fresh[i] = m
-		fresh[i].Event = m.Event.Clone()
-		fresh[i].Event.SetID(uuid.Must(uuid.NewV7()).String())
+// anew gives each event another id, as a service does that asks again.
+func anew(all []events.Record) []events.Record {
+	fresh := slices.Clone(all)
+	for i := range fresh {
+		fresh[i].Headers = slices.Clone(fresh[i].Headers)
+		for j, h := range fresh[i].Headers {
+			if h.Key == "ce_id" {
+				fresh[i].Headers[j].Value = []byte(uuid.Must(uuid.NewV7()).String())
+			}
+		}
 	}
 	return fresh
 }
