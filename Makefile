@@ -58,12 +58,14 @@ destroy: bin/souk ## stop the jobs and undo what apply made
 test: bin/souk ## every test, on a stack of its own; leaves nothing running
 	@bin/souk build
 	go vet ./... # a test that does not compile must not leave servers behind
-	@failed=0; export GOFLAGS=-buildvcs=false; set -x; \
-	go test -race -p 3 $$(go list ./... | grep -v -e /tests/e2e -e /tests/chaos -e /internal/identity$$ -e /internal/postgres$$) || failed=1; \
-	go test -race ./internal/identity ./internal/postgres || failed=1; \
-	go test -race -v -timeout 60m ./tests/e2e || failed=1; \
-	go test -race -v -timeout 30m ./tests/chaos || failed=1; \
-	exit $$failed
+	@export GOFLAGS=-buildvcs=false; out=$$(mktemp -d) || exit 1; trap 'rm -rf "$$out"' EXIT; \
+	run() { echo "+ go test $$*"; { go test "$$@" 2>&1 || touch "$$out/failed"; } | tee -a "$$out/log"; }; \
+	run -race -p 3 $$(go list ./... | grep -v -e /tests/e2e -e /tests/chaos -e /internal/identity$$ -e /internal/postgres$$); \
+	run -race ./internal/identity ./internal/postgres; \
+	run -race -v -timeout 60m ./tests/e2e; \
+	run -race -v -timeout 30m ./tests/chaos; \
+	echo; echo "Summary"; grep -E '^(ok|FAIL|panic:|WARNING: DATA RACE)|^ *--- FAIL' "$$out/log"; \
+	test ! -e "$$out/failed"
 
 test-unit: ## the tests that need no server
 	GOFLAGS=-buildvcs=false go test -race -short ./...
