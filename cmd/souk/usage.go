@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/prometheus/procfs"
 	"github.com/shirou/gopsutil/v4/process"
 
 	"souk/internal/hashistack"
@@ -53,7 +54,7 @@ type usage struct {
 	memory uint64  // resident bytes, a shared page in parts
 }
 
-// usage is by job or agent. What has ended meanwhile is no longer in it.
+// usage is by job or agent. The time of a process that has ended is its parent's.
 func (a *app) usage() (map[string]usage, error) {
 	owners, err := a.owners()
 	if err != nil {
@@ -63,10 +64,22 @@ func (a *app) usage() (map[string]usage, error) {
 	for p, job := range owners {
 		u := by[job]
 		u.memory += resident(p)
-		if t, err := p.Times(); err == nil {
-			u.cpu += t.User + t.System
-		}
+		u.cpu += cpuTime(int(p.Pid))
 		by[job] = u
 	}
 	return by, nil
+}
+
+// cpuTime is in seconds, with that of children that have ended; 0 of a process that is gone.
+func cpuTime(pid int) float64 {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return 0
+	}
+	stat, err := p.Stat()
+	if err != nil {
+		return 0
+	}
+	const ticksPerSecond = 100 // USER_HZ, see proc(5)
+	return stat.CPUTime() + float64(stat.CUTime+stat.CSTime)/ticksPerSecond
 }

@@ -134,7 +134,9 @@ func TestARefusalIsAnAnswerAndNothingElseIs(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	a.answerBy(func(http.ResponseWriter, call) bool { <-ctx.Done(); return true })
+	over := make(chan struct{})
+	defer close(over)
+	a.answerBy(func(http.ResponseWriter, call) bool { <-over; return true })
 	if got, err := p.Authorise(ctx, request(t)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("silence became %+v, %v", got, err)
 	}
