@@ -60,10 +60,10 @@ func (a *app) demo(ctx context.Context) error {
 	}
 	step("logged in; the guest's cart is now the customer's")
 	tell := func(o purchase, after int64) (purchase, int64, error) {
-		last := after
+		last, currency := after, o.Total.Currency
 		o, err := customer.follow(ctx, o.ID, after, func(c chapter) {
 			last = c.Version
-			step("  %s", c)
+			step("  %s", c.of(currency))
 		})
 		return o, last, err
 	}

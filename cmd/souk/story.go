@@ -160,13 +160,18 @@ func (s shop) stream(ctx context.Context, id string, after int64, next func(chap
 	return after, lines.Err()
 }
 
-// String is the event for people: what happened, and the few facts that say more.
-func (c chapter) String() string {
+// of is the event for people, of an order in this currency: what happened, and the few facts that say more.
+func (c chapter) of(currency string) string {
 	text := strings.ReplaceAll(c.Type, "_", " ")
 	for _, name := range []string{"number", "reason", "amount", "refunded_total"} {
-		if v, has := c.Data[name]; has && v != "" {
-			text += fmt.Sprintf(", %s %v", strings.ReplaceAll(name, "_", " "), v)
+		v, has := c.Data[name]
+		if !has || v == "" {
+			continue
 		}
+		if minor, is := v.(float64); is && name != "number" {
+			v = money.Amount{Minor: int64(minor), Currency: currency}
+		}
+		text += fmt.Sprintf(", %s %v", strings.ReplaceAll(name, "_", " "), v)
 	}
 	return text
 }

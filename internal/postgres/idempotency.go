@@ -9,13 +9,10 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"souk/internal/errs"
 )
-
-// idempotencyPrimaryKey is named so that two that store a key at once, which only
-// repeatable read and stricter allow, can be told from other conflicts.
-const idempotencyPrimaryKey = "idempotency_keys_pkey"
 
 // IdempotencyKey is a request's Idempotency-Key and what it holds for. Keys are
 // kept for 24 hours in the table idempotency_keys, which Migrate makes.
@@ -61,22 +58,98 @@ func (k IdempotencyKey) Do(ctx context.Context, p *Pool, f func(pgx.Tx) (Reply, 
 // Begin claims the key until tx ends, or returns the reply that was stored with
 // it. It should be the first statement of tx.
 func (k IdempotencyKey) Begin(ctx context.Context, tx pgx.Tx) (*Reply, error) {
+	batch, earlier := &pgx.Batch{}, &Reply{}
+	if err := k.QueueBegin(batch, earlier); err != nil {
+		return nil, err
+	}
+	err := tx.SendBatch(ctx, batch).Close()
+	if errors.Is(err, ErrAnswered) {
+		return earlier, nil
+	}
+	return nil, err
+}
+
+// Finish stores the reply in the transaction of its effect, after Begin.
+func (k IdempotencyKey) Finish(ctx context.Context, tx pgx.Tx, r Reply) error {
+	batch := &pgx.Batch{}
+	k.QueueFinish(batch, r)
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// ErrAnswered ends a batch whose request was answered before.
+var ErrAnswered = errors.New("postgres: the request was answered before")
+
+// QueueBegin is Begin for a batch of statements of the caller's, so that all of a
+// request is one round trip. It should be the first in it. If the key can't be claimed the
+// batch's Close, which must be what reads the results, fails with Begin's error, or
+// with ErrAnswered and the stored reply in earlier: then the transaction must be undone.
+func (k IdempotencyKey) QueueBegin(b *pgx.Batch, earlier *Reply) error {
 	if k.Principal == "" || k.Route == "" || k.Key == "" || len(k.Fingerprint) == 0 {
-		return nil, errors.New("postgres: an idempotency key without principal, route, key or fingerprint")
+		return errors.New("postgres: an idempotency key without principal, route, key or fingerprint")
 	}
-	// A row of a transaction under way is invisible and inserting beside it would wait; the lock can be asked.
-	var mine bool
-	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, k.lock()).Scan(&mine); err != nil {
-		return nil, fmt.Errorf("postgres: claim the idempotency key: %w", err)
+	// A row of a transaction under way is invisible and inserting beside it would wait; the lock can be asked. It is a
+	// statement of its own, as the next one must see what its last holder has committed.
+	b.Queue(`SELECT pg_try_advisory_xact_lock($1)`, k.lock()).QueryRow(func(row pgx.Row) error {
+		var mine bool
+		if err := row.Scan(&mine); err != nil {
+			return fmt.Errorf("postgres: claim the idempotency key: %w", err)
+		}
+		if !mine {
+			return errs.IdempotencyInFlight()
+		}
+		return nil
+	})
+	b.Queue(earlierSQL, k.Principal, k.Route, k.Key).QueryRow(func(row pgx.Row) error {
+		r, err := k.scan(row)
+		if err != nil || r == nil {
+			return err
+		}
+		*earlier = *r
+		return ErrAnswered
+	})
+	return nil
+}
+
+// QueueFinish is Finish for the batch of QueueBegin, after what the request does.
+func (k IdempotencyKey) QueueFinish(b *pgx.Batch, r Reply) {
+	if r.Header == nil {
+		r.Header = map[string]string{}
 	}
-	if !mine {
-		return nil, errs.IdempotencyInFlight()
+	if r.Body == nil {
+		r.Body = []byte{}
 	}
+	// The one row that may stand in the way has run out.
+	b.Queue(`INSERT INTO idempotency_keys AS k (principal, route, key, fingerprint, status, header, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (principal, route, key) DO UPDATE SET (fingerprint, status, header, body, created_at)
+			= (EXCLUDED.fingerprint, EXCLUDED.status, EXCLUDED.header, EXCLUDED.body, now())
+		WHERE k.created_at <= now() - interval '24 hours'`,
+		k.Principal, k.Route, k.Key, k.Fingerprint, r.Status, r.Header, r.Body,
+	).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() == 0 {
+			return errs.IdempotencyInFlight()
+		}
+		return nil
+	})
+}
+
+// Answered gives the reply that was stored with the key, nil if none was, without claiming
+// the key: for what need not be done again to answer a repetition.
+func (k IdempotencyKey) Answered(ctx context.Context, p *Pool) (reply *Reply, err error) {
+	err = Read(ctx, p, func(q Querier) error {
+		reply, err = k.scan(q.QueryRow(ctx, earlierSQL, k.Principal, k.Route, k.Key))
+		return err
+	})
+	return reply, err
+}
+
+const earlierSQL = `SELECT fingerprint, status, header, body FROM idempotency_keys
+	WHERE principal = $1 AND route = $2 AND key = $3 AND created_at > now() - interval '24 hours'`
+
+// scan reads what earlierSQL finds; nil is nothing.
+func (k IdempotencyKey) scan(row pgx.Row) (*Reply, error) {
 	var fingerprint []byte
-	var r Reply
-	err := tx.QueryRow(ctx, `SELECT fingerprint, status, header, body FROM idempotency_keys
-		WHERE principal = $1 AND route = $2 AND key = $3 AND created_at > now() - interval '24 hours'`,
-		k.Principal, k.Route, k.Key).Scan(&fingerprint, &r.Status, &r.Header, &r.Body)
+	r := &Reply{}
+	err := row.Scan(&fingerprint, &r.Status, &r.Header, &r.Body)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
@@ -85,28 +158,7 @@ func (k IdempotencyKey) Begin(ctx context.Context, tx pgx.Tx) (*Reply, error) {
 	case !bytes.Equal(fingerprint, k.Fingerprint):
 		return nil, errs.IdempotencyKeyReused()
 	}
-	return &r, nil
-}
-
-// Finish stores the reply in the transaction of its effect, after Begin.
-func (k IdempotencyKey) Finish(ctx context.Context, tx pgx.Tx, r Reply) error {
-	if r.Header == nil {
-		r.Header = map[string]string{}
-	}
-	if r.Body == nil {
-		r.Body = []byte{}
-	}
-	// The one row that may stand in the way has run out.
-	_, err := tx.Exec(ctx, `DELETE FROM idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3
-		AND created_at <= now() - interval '24 hours'`, k.Principal, k.Route, k.Key)
-	if err == nil {
-		_, err = tx.Exec(ctx, `INSERT INTO idempotency_keys (principal, route, key, fingerprint, status, header, body)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, k.Principal, k.Route, k.Key, k.Fingerprint, r.Status, r.Header, r.Body)
-	}
-	if err != nil {
-		return fmt.Errorf("postgres: store the reply with its idempotency key: %w", err)
-	}
-	return nil
+	return r, nil
 }
 
 // lock is the key's number among PostgreSQL's advisory locks.

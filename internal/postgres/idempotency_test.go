@@ -115,11 +115,20 @@ func TestAKeyHoldsForOnePrincipalRouteAndBody(t *testing.T) {
 		_, replayed, err := k.Do(t.Context(), f.Pool, effect(t.Context(), table))
 		return replayed, err
 	}
+	if reply, err := k.Answered(t.Context(), f.Pool); err != nil || reply != nil {
+		t.Errorf("answered already: %+v, %v", reply, err)
+	}
 	if replayed, err := do(k); err != nil || replayed {
 		t.Fatal(replayed, err)
 	}
+	if reply, err := k.Answered(t.Context(), f.Pool); err != nil || reply == nil || reply.Status != 201 || reply.Header["Location"] != "/v1/orders/1" {
+		t.Errorf("answered: %+v, %v", reply, err)
+	}
 	other := k
 	other.Fingerprint = []byte("hash of another body")
+	if _, err := other.Answered(t.Context(), f.Pool); !errors.Is(err, errs.IdempotencyKeyReused()) {
+		t.Errorf("another body was answered: %v", err)
+	}
 	if _, err := do(other); !errors.Is(err, errs.IdempotencyKeyReused()) || errs.KindOf(err) != errs.Unprocessable {
 		t.Errorf("another body: %v", err)
 	}

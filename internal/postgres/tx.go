@@ -63,7 +63,7 @@ func (p *Pool) again(ctx context.Context, do func(*pgxpool.Conn) error) error {
 		switch {
 		case err == nil, ctx.Err() != nil, errors.Is(err, ErrOutcomeUnknown):
 			return Explain(err)
-		case conflictsWithOthers(err) || Violates(err, idempotencyPrimaryKey):
+		case conflictsWithOthers(err):
 			if conflicts++; conflicts == maxConflicts {
 				return Explain(err)
 			}

@@ -8,7 +8,6 @@ import (
 
 	"souk/contracts"
 	"souk/internal/discovery"
-	kafka "souk/internal/events"
 	"souk/internal/identity"
 	"souk/internal/inbox"
 	"souk/internal/lifecycle"
@@ -51,19 +50,11 @@ func publishing(p *lifecycle.Process, consul *consulapi.Client) outbox.Options {
 	}
 }
 
-// consuming is how commands and products come to the store. Their topics are made as contracts has them, should this service
-// come before those that publish to them.
+// consuming is how commands and products come to the store.
 func consuming(p *lifecycle.Process, consul *consulapi.Client, st *store.Store, batch int) inbox.Options {
 	topics := []string{events.CommandsTopic, events.ProductsTopic}
-	find := brokers(p, consul)
 	return inbox.Options{
-		Group: events.Group, Topics: topics, HandleAll: events.Handler(st), Batch: batch, Log: p.Log, Metrics: p.Metrics,
-		Brokers: func(ctx context.Context) ([]string, error) {
-			at, err := find(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return at, kafka.EnsureTopics(ctx, at, p.Service, p.Log, contracts.Consumed(p.Env, topics...)...)
-		},
+		Group: events.Group, Topics: topics, Create: contracts.Consumed(p.Env, topics...), HandleAll: events.Handler(st), Batch: batch,
+		Brokers: brokers(p, consul), Log: p.Log, Metrics: p.Metrics,
 	}
 }

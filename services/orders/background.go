@@ -6,7 +6,6 @@ import (
 
 	"souk/contracts"
 	"souk/internal/config"
-	kafka "souk/internal/events"
 	"souk/internal/inbox"
 	"souk/internal/lifecycle"
 	"souk/internal/outbox"
@@ -44,18 +43,10 @@ func (b background) start(ctx context.Context) {
 	b.p.Go(ctx, "prices", func(ctx context.Context) { inbox.Run(ctx, b.pool, prices) })
 }
 
-// consuming is how events come here. Their topics are made as contracts has them, should this service come before those
-// that publish to them.
+// consuming is how events come here.
 func (b background) consuming(group string, topics ...string) inbox.Options {
 	return inbox.Options{
-		Group: group, Topics: topics, Log: b.p.Log, Metrics: b.p.Metrics,
-		Brokers: func(ctx context.Context) ([]string, error) {
-			at, err := b.brokers(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return at, kafka.EnsureTopics(ctx, at, b.p.Service, b.p.Log, contracts.Consumed(b.p.Env, topics...)...)
-		},
+		Group: group, Topics: topics, Create: contracts.Consumed(b.p.Env, topics...), Brokers: b.brokers, Log: b.p.Log, Metrics: b.p.Metrics,
 	}
 }
 

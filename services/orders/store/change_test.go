@@ -19,9 +19,16 @@ func (h *shop) expire() {
 	if _, err := h.pool.Exec(h.Context(), "UPDATE orders SET due_at = now() - interval '1 second'"); err != nil {
 		h.Fatal(err)
 	}
-	if _, err := h.s.Due(h.Context(), patience); err != nil {
+	h.look()
+}
+
+func (h *shop) look() int {
+	h.Helper()
+	n, err := h.s.look(h.Context(), patience, &h.quiet)
+	if err != nil {
 		h.Fatal(err)
 	}
+	return n
 }
 
 func (h *shop) deadlines() {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,7 @@ type shop struct {
 	s      *Store
 	orders *app.Orders
 	prices priceList
+	quiet  time.Time // until when nothing is asked again
 }
 
 type priceList map[string]app.Price
@@ -201,6 +203,7 @@ func TestOrdersInTheStore(t *testing.T) {
 		"a lost row is made again by the next reply":              (*shop).lostRow,
 		"rows are rebuilt from events":                            (*shop).rebuilt,
 		"answers about no order of ours change nothing":           (*shop).strangers,
+		"nothing is asked again while the outbox is behind":       (*shop).behind,
 		"a full outbox refuses the placement whole":               (*shop).backlog,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,10 +18,12 @@ func (s *Store) InsertOrder(ctx context.Context, once app.Once, o *app.Order, ca
 	if err != nil {
 		return nil, err
 	}
-	earlier := app.Answer{}
+	earlier := postgres.Reply{}
 	err = postgres.Tx(ctx, s.pool, func(tx pgx.Tx) error {
 		b := &pgx.Batch{}
-		queueClaim(b, once, &earlier)
+		if err := key(once).QueueBegin(b, &earlier); err != nil {
+			return err
+		}
 		queueMarkOrdered(b, cart, o.ID)
 		if err := queueEvents(b, o); err != nil {
 			return err
@@ -34,14 +36,15 @@ func (s *Store) InsertOrder(ctx context.Context, once app.Once, o *app.Order, ca
 			}
 			b.Queue(`INSERT INTO order_addresses (order_id, address) VALUES ($1, $2)`, o.ID, text)
 		}
-		queueRemember(b, once, answer)
+		key(once).QueueFinish(b, replyOf(answer))
 		if err := queueMessages(ctx, b, o); err != nil {
 			return err
 		}
 		return tx.SendBatch(ctx, b).Close()
 	})
-	if errors.Is(err, errAnswered) {
-		return &earlier, nil
+	if errors.Is(err, postgres.ErrAnswered) {
+		replay := answerOf(earlier)
+		return &replay, nil
 	}
 	return nil, err
 }
