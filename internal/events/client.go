@@ -21,7 +21,7 @@ func config(brokers []string, client string, more kafka.ConfigMap) *kafka.Config
 		"reconnect.backoff.max.ms":           2000,
 		"allow.auto.create.topics":           false,
 		"enable.metrics.push":                false,
-		"topic.metadata.refresh.interval.ms": 60_000,
+		"topic.metadata.refresh.interval.ms": 10_000, // also until a topic that was missing is seen
 	}
 	maps.Copy(c, more)
 	return &c

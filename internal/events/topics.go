@@ -56,5 +56,34 @@ func EnsureTopics(ctx context.Context, brokers []string, client string, log *slo
 			return fmt.Errorf("create topic %s: %w", r.Topic, r.Error)
 		}
 	}
+	for _, t := range topics {
+		if !awaitLeaders(ctx, admin, t.Name, time.Now().Add(limit/2)) {
+			log.Warn("A topic has partitions without a leader", "kafka.topic", t.Name)
+		}
+	}
 	return nil
+}
+
+// awaitLeaders waits until the brokers tell of the topic and each partition has a leader. A moment after its creation
+// they may not: who subscribed then would be told that there is no such topic, and ask again a good while later.
+func awaitLeaders(ctx context.Context, admin *kafka.AdminClient, topic string, end time.Time) bool {
+	for {
+		all, err := admin.GetMetadata(&topic, false, max(1, int(time.Until(end).Milliseconds())))
+		if err == nil && led(all.Topics[topic]) {
+			return true
+		}
+		if ctx.Err() != nil || time.Now().After(end) {
+			return false
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func led(t kafka.TopicMetadata) bool {
+	for _, p := range t.Partitions {
+		if p.Leader < 0 || p.Error.Code() != kafka.ErrNoError {
+			return false
+		}
+	}
+	return len(t.Partitions) > 0 && t.Error.Code() == kafka.ErrNoError
 }

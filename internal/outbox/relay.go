@@ -74,6 +74,7 @@ func (r *relay) relay(ctx context.Context, works func()) error {
 		return err
 	}
 	defer producer.Close()
+	gone := 0
 	for ctx.Err() == nil {
 		rows, full, err := r.pending(ctx)
 		if err != nil {
@@ -96,6 +97,10 @@ func (r *relay) relay(ctx context.Context, works func()) error {
 			return err
 		}
 		works()
+		if gone += len(rows); gone >= vacuumEvery {
+			r.clean(ctx)
+			gone = 0
+		}
 		if !full {
 			sleep(ctx, time.Until(began.Add(r.Spacing)))
 		}

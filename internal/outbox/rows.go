@@ -63,6 +63,17 @@ func records(rows []row) []events.Record {
 	return all
 }
 
+// vacuumEvery is after how many events that were taken out the table is cleaned: every look at it begins by passing over
+// what they left, and autovacuum comes once a minute at best.
+const vacuumEvery = 5000
+
+// clean gives the places of rows that are gone to new ones. That it fails matters to nobody: autovacuum comes too.
+func (r *relay) clean(ctx context.Context) {
+	if _, err := r.pool.Exec(ctx, "VACUUM outbox"); err != nil && ctx.Err() == nil {
+		r.Log.Debug("The outbox was not vacuumed", "error.message", err.Error())
+	}
+}
+
 // takeOut insists: what was published must not be published over and over because the
 // database takes no writes just now.
 func (r *relay) takeOut(ctx context.Context, rows []row) error {

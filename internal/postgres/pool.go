@@ -103,6 +103,11 @@ func Open(ctx context.Context, creds *identity.Credentials, addr func() string, 
 		// A statement whose client gave up must not hold its locks to the end of statement_timeout.
 		"client_connection_check_interval": "1s",
 		"timezone":                         "UTC",
+		// Statements here are short and find their rows by an index. A plan is made once for a connection, and by statistics
+		// of a table that was empty then it would be a scan of all that has come since: of an outbox, or of keys that ran out.
+		"plan_cache_mode": "force_generic_plan",
+		"enable_seqscan":  "off",
+		"jit":             "off",
 	})
 	p.config.MaxConns = p.opts.MaxConns
 	p.config.MaxConnIdleTime = 5 * time.Minute

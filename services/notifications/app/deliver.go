@@ -99,14 +99,6 @@ func (w *worker) flush(ctx context.Context) {
 		return
 	}
 	w.written = nil
-	if w.session == nil {
-		return // closed in between, so never certain: the leases end
-	}
-	if err := w.session.Flush(); err != nil {
-		w.close()
-		w.putBack(ctx, written, failureOf(err))
-		return
-	}
 	ends := make([]End, len(written))
 	for i, c := range written {
 		ends[i] = End{c, Sent, ""}
@@ -114,7 +106,7 @@ func (w *worker) flush(ctx context.Context) {
 	w.finish(ctx, ends)
 }
 
-// try makes one attempt. nil says that the mail is out, if Flush agrees.
+// try makes one attempt. nil says that the mail is out.
 func (w *worker) try(ctx context.Context, c Claim, claims []Claim) (err error) {
 	if w.used >= sessionMails {
 		w.flush(ctx)

@@ -44,8 +44,6 @@ type Session interface {
 	// Batch is how many mails may be sent before the first of them is recorded: 1 where one that was not recorded would go
 	// out again. Where it is more, a mail is out for certain or not at all, and Send never hands over.
 	Batch() int
-	// Flush makes what was sent certain. Nothing counts as sent before.
-	Flush() error
 	// Sent reports a mail that is out for certain.
 	Sent(m Mail) (bool, error)
 	// Send hands the mail over. It calls hand when nothing but the handing over is left to do, with the time that this

@@ -28,32 +28,37 @@ type Erasures interface {
 
 const (
 	sweepEvery  = 2 * time.Second
-	sweepAllFor = time.Hour // between looks at every file; what was erased since the last is looked for all the time
+	sweepAllFor = time.Hour   // between looks at every file
+	sweepBack   = time.Minute // for how long what was erased is looked for, as its file may just be being written
 )
 
 // Sweep deletes the files of erased users, and files older than keep, until ctx ends. Each instance sweeps the folder
 // that it can reach, and sweeps all of it when it starts: what was erased while none ran goes too.
 func Sweep(ctx context.Context, files Files, erasures Erasures, keep func() time.Duration, log *slog.Logger) {
 	all := time.Time{} // when the next look at every file is due
+	var last time.Time // when the last look that succeeded began
 	for ctx.Err() == nil {
 		var err error
-		if now := time.Now(); now.After(all) {
+		now := time.Now()
+		if now.After(all) {
 			err = files.Keep(keep(), func(ids []uuid.UUID) (map[uuid.UUID]bool, error) { return erasures.Known(ctx, ids) })
 			if err == nil {
 				all = now.Add(sweepAllFor)
 			}
 		} else {
-			err = sweepErased(ctx, files, erasures)
+			err = sweepErased(ctx, files, erasures, now.Sub(last)+sweepBack)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err == nil {
+			last = now
+		} else if ctx.Err() == nil {
 			log.Warn("files of mails are not tidied for now", logs.Err(err))
 		}
 		pause(ctx, sweepEvery)
 	}
 }
 
-func sweepErased(ctx context.Context, files Files, erasures Erasures) error {
-	mails, err := erasures.Erased(ctx, 2*sweepAllFor)
+func sweepErased(ctx context.Context, files Files, erasures Erasures, within time.Duration) error {
+	mails, err := erasures.Erased(ctx, within)
 	if err != nil {
 		return err
 	}

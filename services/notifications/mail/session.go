@@ -31,9 +31,6 @@ func (s *session) Sent(app.Mail) (bool, error) { return false, nil }
 // Batch implements app.Session: what is not recorded goes out again.
 func (s *session) Batch() int { return 1 }
 
-// Flush implements app.Session. The server has said that it has the mail.
-func (s *session) Flush() error { return nil }
-
 // Send implements app.Session.
 func (s *session) Send(ctx context.Context, m app.Mail, c app.Content, hand func(context.Context, time.Duration) error) (err error) {
 	text, err := compose(s.settings.From, m, c)

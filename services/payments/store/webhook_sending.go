@@ -65,7 +65,8 @@ func (w *Webhooks) SettleWebhook(ctx context.Context, c app.WebhookClaim, o app.
 				WHERE $8 = '' AND failing_since IS NOT NULL AND id = (SELECT endpoint_id FROM settled)),
 			fails AS (UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, now()),
 					status = CASE WHEN $9 THEN 'disabled' ELSE status END, reason = CASE WHEN $9 THEN $10 ELSE reason END,
-					version = version + CASE WHEN $9 THEN 1 ELSE 0 END
+					version = version + CASE WHEN $9 THEN 1 ELSE 0 END,
+					updated_at = CASE WHEN $9 THEN date_trunc('milliseconds', now()) ELSE updated_at END
 				WHERE $8 <> '' AND NOT $11 AND (failing_since IS NULL OR $9) AND status = 'enabled' AND id = (SELECT endpoint_id FROM settled))
 			SELECT count(*) FROM settled`,
 			c.ID, c.Lease, status, o.Wait, o.At, o.Duration.Milliseconds(), o.StatusCode, o.Problem, o.Gone, app.WebhookGone, o.Interrupted).Scan(&disabled)

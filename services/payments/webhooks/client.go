@@ -120,7 +120,7 @@ func problemOf(ctx context.Context, err error) string {
 		return problemTimeout
 	case errors.As(err, &dns):
 		return problemName
-	case errors.As(err, &certificate), errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &certificate), errors.As(err, &record), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch):
 		return problemTLS
 	}
 	return problemConnection

@@ -116,6 +116,7 @@ func TestAHostileReceiverCostsLittle(t *testing.T) {
 	defer receiver.Close()
 	secure := httptest.NewTLSServer(read(mux)) // with a certificate that nobody vouches for
 	defer secure.Close()
+	plain := strings.Replace(receiver.URL, "http:", "https:", 1) // and it speaks no TLS
 	c := newTestClient(t, "127.0.0.0/8")
 	for path, want := range map[string]answer{
 		receiver.URL + "/ok":       {status: 200},
@@ -127,6 +128,7 @@ func TestAHostileReceiverCostsLittle(t *testing.T) {
 		receiver.URL + "/later":    {status: 503, problem: problemStatus, retryAfter: 2 * time.Minute},
 		receiver.URL + "/never":    {status: 503, problem: problemStatus},
 		secure.URL + "/ok":         {problem: problemTLS},
+		plain + "/ok":              {problem: problemTLS},
 		"http://127.0.0.1:1/":      {problem: problemConnection},
 		"http://x.invalid/":        {problem: problemName},
 	} {
