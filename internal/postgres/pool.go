@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"souk/internal/identity"
 )
@@ -113,6 +114,8 @@ func Open(ctx context.Context, creds *identity.Credentials, addr func() string, 
 	p.config.MaxConnIdleTime = 5 * time.Minute
 	p.config.PingTimeout = p.opts.ConnectTimeout
 	p.config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { return p.target(c, *p.active.Load()) }
+	// UUIDs go as 16 bytes; without it, as text by way of database/sql's interface.
+	p.config.AfterConnect = func(_ context.Context, c *pgx.Conn) error { pgxuuid.Register(c.TypeMap()); return nil }
 	p.config.BeforeClose = func(c *pgx.Conn) { p.sessions.ended(c.Config().User) }
 
 	p.background, p.stop = context.WithCancel(context.WithoutCancel(ctx))
