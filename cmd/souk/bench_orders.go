@@ -38,7 +38,7 @@ It only speaks to loopback.`,
 		},
 	}
 	cmd.Flags().IntVar(&o.rate, "rate", 200, "orders a second")
-	cmd.Flags().DurationVar(&o.duration, "duration", 30*time.Second, "how long")
+	cmd.Flags().DurationVar(&o.duration, "duration", time.Minute, "how long")
 	cmd.Flags().DurationVar(&o.warmUp, "warm-up", 5*time.Second, "how long at the same rate before, unmeasured")
 	return cmd
 }

@@ -212,6 +212,10 @@ job "kafka" {
           share.coordinator.state.topic.replication.factor=1
           share.coordinator.state.topic.min.isr=1
           group.initial.rebalance.delay.ms=0
+
+          # a broker that was killed is let in again only when its last session has run out, by its own controller too (9 s if not set)
+          broker.session.timeout.ms=5000
+          broker.heartbeat.interval.ms=1000
         EOT
       }
 
