@@ -214,7 +214,7 @@ job "catalog" {
         CONSUL_HTTP_TOKEN_FILE = "${NOMAD_SECRETS_DIR}/consul_token"
         VAULT_ADDR             = "http://${var.vault_addr}"
         GOMAXPROCS             = "2"
-        GOGC                   = "40"
+        GOGC                   = "25"
         MALLOC_ARENA_MAX       = "1"
         GOMEMLIMIT             = "96MiB"
       }
