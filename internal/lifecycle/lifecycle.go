@@ -173,6 +173,9 @@ func (p *Process) Serve(ctx context.Context, run func(context.Context) error) er
 	defer context.AfterFunc(ctx, func() { p.setServing(false) })()
 	defer p.setServing(false)
 	p.Log.Info("serving", "server.address", p.Listen)
+	if err := dropStartCode(); err != nil {
+		p.Log.Debug("the code that only the start needed stays in memory", logs.Err(err))
+	}
 	return run(ctx)
 }
 
