@@ -63,8 +63,19 @@ func (c *consumer) replayOne(ctx context.Context) (worked bool, err error) {
 			return err
 		}
 		worked = true
-		if message, failure = c.replay(ctx, tx, row.Record); failure != nil {
-			return failure
+		// In a savepoint: the lock of the key stays until its failure is noted, so nobody tries again meanwhile.
+		attempt, err := tx.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if message, failure = c.replay(ctx, attempt, row.Record); failure != nil {
+			if err := attempt.Rollback(ctx); err != nil || judge(failure) == transient {
+				return failure
+			}
+			return c.noteFailure(ctx, tx, row, failure)
+		}
+		if err := attempt.Commit(ctx); err != nil {
+			return err
 		}
 		if err := takeOut(ctx, tx, c.Group, row.Topic, row.key, row.event, row.id); err != nil {
 			return err
@@ -73,6 +84,9 @@ func (c *consumer) replayOne(ctx context.Context) (worked bool, err error) {
 		return nil
 	})
 	switch {
+	case err == nil && failure != nil:
+		c.refused(row, failure)
+		return true, nil
 	case err == nil && worked:
 		c.Committed([]events.Message{message})
 		c.metrics.replayed.WithLabelValues(row.Topic).Inc()
@@ -135,23 +149,28 @@ func takeOut(ctx context.Context, tx pgx.Tx, group, topic string, key, event []b
 	return err
 }
 
-// refuse notes a failed replay, and gives the key back to the operator when that was
-// the last attempt.
+// refuse is for an event that failed with the commit: nothing is left of its transaction.
 func (c *consumer) refuse(ctx context.Context, row parkedRow, cause error) (bool, error) {
-	c.metrics.failures.WithLabelValues(row.Topic, judge(cause).String()).Inc()
-	err := postgres.Tx(ctx, c.pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `UPDATE inbox_parked SET error = $2, attempts = attempts + 1 WHERE id = $1`, row.id, oneLine(cause))
-		if err != nil || tag.RowsAffected() == 0 { // none: somebody else has settled it
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE inbox_parked_keys SET replaying = false, error = $4 WHERE consumer = $1 AND topic = $2 AND key = $3`,
-			c.Group, row.Topic, row.key, oneLine(cause))
-		return err
-	})
-	if err != nil {
+	if err := postgres.Tx(ctx, c.pool, func(tx pgx.Tx) error { return c.noteFailure(ctx, tx, row, cause) }); err != nil {
 		return false, fmt.Errorf("note that a replay failed (%w): %w", cause, err)
 	}
+	c.refused(row, cause)
+	return true, nil
+}
+
+// noteFailure gives the key back to the operator.
+func (c *consumer) noteFailure(ctx context.Context, tx pgx.Tx, row parkedRow, cause error) error {
+	tag, err := tx.Exec(ctx, `UPDATE inbox_parked SET error = $2, attempts = attempts + 1 WHERE id = $1`, row.id, oneLine(cause))
+	if err != nil || tag.RowsAffected() == 0 { // none: somebody else has settled it
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE inbox_parked_keys SET replaying = false, error = $4 WHERE consumer = $1 AND topic = $2 AND key = $3`,
+		c.Group, row.Topic, row.key, oneLine(cause))
+	return err
+}
+
+func (c *consumer) refused(row parkedRow, cause error) {
+	c.metrics.failures.WithLabelValues(row.Topic, judge(cause).String()).Inc()
 	c.Log.Error("A parked event could not be handled at its replay either", append(whereabouts(row.Record),
 		"event.action", "replay-failed", "error.message", oneLine(cause))...)
-	return true, nil
 }
